@@ -76,7 +76,7 @@ for (const engine of ENGINES) {
             const verification = await verify(store);
             expect(troubles(verification)).to.include({ integrity: 'fail' });
             const integrity = checkOf(verification, 'integrity');
-            expect(integrity.hint).to.match(new RegExp(`^umzug-backfill backfill ${name} --rescan`));
+            expect(integrity.hint).to.match(new RegExp(`^Run umzug-backfill backfill ${name} --rescan`));
             expect(integrity.stats.contradictions).to.be.greaterThan(0);
 
             const mended = await rescan(store);
@@ -127,7 +127,7 @@ for (const engine of ENGINES) {
           await store.change(`DROP INDEX ${index}`);
           const check = checkOf(await verify(store), 'index-use');
           expect(check.verdict).to.equal('fail');
-          expect(check.hint).to.match(/^umzug-backfill up /);
+          expect(check.hint).to.match(/^Run umzug-backfill up /);
           expect(await backfillStatus(store)).to.include({ isPending: true });
           const outcome = await up(store);
           expect(outcome).to.deep.include({ applied: [], recreated: [schemaStep.name], warnings: [] });

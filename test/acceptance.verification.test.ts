@@ -100,7 +100,7 @@ for (const engine of ENGINES) {
           expect(outcome.applied).to.deep.equal(applied);
           expect(outcome.error).to.include({ code: 'VERIFICATION_FAILED', exitCode: 5 });
           expect(outcome.error?.hint).to.match(
-            new RegExp(`^umzug-backfill down --to ${name}, then umzug-backfill up`),
+            new RegExp(`^Run umzug-backfill down --to ${name}, then umzug-backfill up`),
           );
           const verification = only(outcome.verifications);
           expect(troubles(verification)).to.deep.equal({ consistency: 'fail', integrity: 'warn' });
@@ -241,7 +241,7 @@ for (const engine of ENGINES) {
         expect(coverage.findings.map(({ text }) => text)).to.include(
           '27 cells of source_event_ts are NULL though a value can be derived',
         );
-        expect(coverage.hint).to.match(new RegExp(`^umzug-backfill backfill ${name} --rescan`));
+        expect(coverage.hint).to.match(new RegExp(`^Run: umzug-backfill backfill ${name} --rescan`));
 
         const mended = await rescan(store);
         expect(mended.ran).to.deep.equal([name]);
@@ -298,7 +298,7 @@ for (const engine of ENGINES) {
             expect(timestamps.findings.filter(({ verdict }) => verdict !== 'pass')).to.deep.equal([
               {
                 verdict: 'warn',
-                text: '2 rows have an offset in one of source_event_ts and supervisor_processed_at, and none in the other',
+                text: '2 rows have an offset in only one of source_event_ts and supervisor_processed_at',
                 sampleKeys: ['1', '3'],
               },
             ]);
@@ -319,13 +319,13 @@ for (const engine of ENGINES) {
         async (store) => {
           const timestamps = checkOf(only((await up(store)).verifications), 'timestamps');
           expect(timestamps.findings.map(({ text }) => text)).to.include.members([
-            'source_event_ts: 4 of 50 hold the value of created_at, its fallback',
-            'supervisor_processed_at: 1 of 50 hold the value of created_at, its fallback',
+            'source_event_ts: 4 of 50 hold the value of the fallback created_at',
+            'supervisor_processed_at: 1 of 50 hold the value of the fallback created_at',
             '3 rows have supervisor_processed_at before source_event_ts',
           ]);
           expect(timestamps.stats).to.include({ endBeforeStart: 3, endBeforeFallback: 2 });
           expect(timestamps.hint).to.match(
-            /^in 2 of the rows that end before they start, source_event_ts is created_at, its fallback: /,
+            /^No fix is needed for 2 of the rows with supervisor_processed_at before source_event_ts: /,
           );
         },
         [

@@ -21,7 +21,7 @@ const FINDINGS: Readonly<Record<Verdict, (index: string) => { verdict: string; t
   used: (index) => ({ verdict: 'pass', text: `${index} is used` }),
   usable: (index) => ({
     verdict: 'warn',
-    text: `${index} could be used, but PostgreSQL prefers another way`,
+    text: `${index} could be used, but PostgreSQL prefers another plan`,
   }),
   unused: (index) => ({ verdict: 'fail', text: `${index} is not used for its query` }),
 };

@@ -179,7 +179,7 @@ describe('process()', () => {
         const [verification] = await own.verify();
         const consistency = verification?.checks.find(({ id }) => id === 'consistency');
         expect(consistency?.verdict).to.equal('warn');
-        expect(consistency?.findings[0]?.text).to.equal('3 of 4 filled cells hold what their row derives');
+        expect(consistency?.findings[0]?.text).to.equal('3 of 4 filled cells equal the derived value');
       },
     ));
 
@@ -252,7 +252,7 @@ describe('process()', () => {
         expect(own.ledger((ledger) => ledger.skipCounts(NAME))).to.deep.equal({ PROCESS_FAILED: 5 });
         isMended = true;
         // What was left alone before can be derived now: the verification says so, and a rescan mends it.
-        expect((await own.up()).error?.hint).to.match(/^umzug-backfill backfill 001-own --rescan/);
+        expect((await own.up()).error?.hint).to.match(/^Run: umzug-backfill backfill 001-own --rescan/);
         expect(own.ledger((ledger) => ledger.skipCounts(NAME))).to.include({ PROCESS_FAILED: 5 });
         expect((await own.rescan()).error).to.equal(undefined);
         expect(own.ledger((ledger) => ledger.skipCounts(NAME))).to.deep.equal({ NO_SURNAME: 8 });

@@ -80,7 +80,9 @@ describe('what the report tells of a store’s contents', () => {
       await up(path, { batchRows: 500 });
       const page = await reportOf(path);
       const [keys = ''] = texts(page, '.keys');
-      expect(keys).to.match(/^1, 2, 3, .*, 300, and 1,234 more: the command skips lists all$/);
+      expect(keys).to.match(
+        /^1, 2, 3, .*, 300, and 1,234 more, listed by: umzug-backfill skips --db-path \S+$/,
+      );
       expect(page.words).to.include('1,534');
     }));
 });

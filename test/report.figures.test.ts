@@ -129,7 +129,7 @@ describe('the time over which lags are shown', () => {
     return figure as Figure;
   };
   const week = Array.from({ length: 2000 }, (_, i) => start + (i * 7 * DAY_MS) / 2000);
-  const OUTSIDE = /\d rows lie too far/;
+  const OUTSIDE = /\d rows are too far/;
 
   it('is all of it where nothing lies far off', async () => {
     const figure = await shownOf(week);
@@ -149,7 +149,7 @@ describe('the time over which lags are shown', () => {
   it('leaves out instants of a clock that was wrong', async () => {
     const odd = [Date.parse('0001-01-01T00:00:01Z'), 1000, Date.parse('9999-12-31T00:00:00Z')];
     const figure = await shownOf([...odd, ...week]);
-    expect(figure.caption).to.include('in steps of 6 h. ').and.include('3 rows lie too far from the others');
+    expect(figure.caption).to.include('in steps of 6 h. ').and.include('3 rows are too far from the others');
     expect(sumOf(figure, 1)).to.equal(2000);
     expect(figure.rows[0]?.[0]).to.equal('2026-01-20 06:00:00');
     expect(figure.rows.at(-1)?.[0]).to.equal('2026-01-27 06:00:00');
@@ -189,9 +189,9 @@ describe('the lags of a report', () => {
       async (page, path) => {
         const spread = expectFigure(page, 'Distribution of lags');
         expect(spread.caption)
-          .to.include('How many of 5 rows ')
+          .to.include('Number of rows by lag, for 5 rows;')
           .and.include(' 1 rows have the second time before the first;')
-          .and.include(' 1 rows have the same time in both;');
+          .and.include(' 1 rows have the same time twice;');
         expect(spread.rows.filter(([, , rows]) => rows !== '0')).to.deep.equal([
           ['1 s', '1.5 s', '1'],
           ['1.5 s', '2 s', '1'],

@@ -75,6 +75,14 @@ const expectSameVerdicts = (store: TestStore, expected: Readonly<Record<string, 
       expect(lines, id).to.deep.equal(
         findings.filter((finding) => finding.verdict !== 'pass').map((finding) => finding.verdict),
       );
+      const told = [...items[i].querySelectorAll('li')].map(({ textContent }) => textContent);
+      expect(told, id).to.deep.equal(
+        findings.map(({ verdict: found, text, sampleKeys: keys }) =>
+          [...(found === 'pass' ? [] : [found]), text, ...(keys ? [`(keys ${keys.join(', ')})`] : [])].join(
+            ' ',
+          ),
+        ),
+      );
       expect(gravestOf(lines), id).to.equal(verdict);
     }
   });
@@ -163,10 +171,10 @@ describe('the report', () => {
         expect(page.words)
           .to.include('source_event_ts: 48 of 52 filled (92.3%)')
           .and.include('1 cells of source_event_ts are NULL though a value can be derived (keys 7)')
-          .and.include('1 cells of source_event_ts wait for a catch-up (keys 52)')
+          .and.include('1 cells of source_event_ts are pending catch-up (keys 52)')
           .and.include('2 cells of source_event_ts have no value to derive (keys 1, 51)')
           .and.include(`umzug-backfill backfill --db-path ${path} ${name} --rescan`)
-          .and.include('48 rows: p50 1 s, p95 1 s, p99 1 s, longest 1 s');
+          .and.include(': 48 rows, p50 1 s, p95 1 s, p99 1 s, max 1 s');
       },
       [{ payload: '{"a' }],
     ));
@@ -279,20 +287,20 @@ describe('the report of any project', () => {
   it('tells of a store on which nothing was done yet', () =>
     withGeneratedStore({ audits: 50 }, async (path) => {
       const page = await reportOf(path);
-      expect(texts(page, '.badge')).to.deep.equal(['not verified', 'not verified']);
-      expect(page.words).to.include('It never ran on this store.').and.include('pending');
+      expect(texts(page, '.badge')).to.deep.equal(['unverified', 'unverified']);
+      expect(page.words).to.include('No run is recorded on this store.').and.include('pending');
     }));
 
   it('tells of a backfill that was stopped half way, and of one that was taken back', () =>
     withGeneratedStore({ audits: 200 }, async (path) => {
       await up(path, stoppedAfter(3));
       const stopped = await reportOf(path);
-      expect(texts(stopped, 'h2 .badge')).to.deep.equal(['not verified']);
-      expect(stopped.words).to.include('running').and.include('partly applied');
+      expect(texts(stopped, 'h2 .badge')).to.deep.equal(['unverified']);
+      expect(stopped.words).to.include('running').and.include('applying');
       expect(texts(stopped, 'figcaption strong')).to.include('Throughput');
       await up(path);
       await down(path);
-      expect((await reportOf(path)).words).to.include('It never ran on this store.');
+      expect((await reportOf(path)).words).to.include('No run is recorded on this store.');
     }));
 
   it('says why a backfill can not be verified', () =>
@@ -304,7 +312,7 @@ describe('the report of any project', () => {
         DROP INDEX idx_task_audits_event_source_ts; ALTER TABLE task_audits DROP COLUMN source_event_ts`,
       );
       const page = await reportOf(path);
-      expect(texts(page, 'h2 .badge')).to.deep.equal(['not verified']);
+      expect(texts(page, 'h2 .badge')).to.deep.equal(['unverified']);
       expect(page.words).to.include('COLUMN_MISSING').and.include('source_event_ts');
     }));
 });

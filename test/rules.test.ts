@@ -32,10 +32,10 @@ describe('a check that a project does not ask for', () => {
       const checks = (await own.up()).verifications[0]?.checks ?? [];
       const textsOf = (id: string): string[] =>
         checks.find((check) => check.id === id)?.findings.map(({ text }) => text) ?? [];
-      expect(textsOf('timestamps')).to.deep.equal(['not asked for']);
-      expect(textsOf('lag')).to.deep.equal(['not asked for']);
-      expect(textsOf('index-use')).to.deep.equal(['no index is asked for']);
-      expect(textsOf('groups')).to.deep.equal(['all: 30 rows, kilos 30 (100%)']);
+      expect(textsOf('timestamps')).to.deep.equal(['Not configured']);
+      expect(textsOf('lag')).to.deep.equal(['Not configured']);
+      expect(textsOf('index-use')).to.deep.equal(['Not configured']);
+      expect(textsOf('groups')).to.deep.equal(['All rows: 30 rows, kilos 30 (100%)']);
     }));
 });
 
@@ -44,7 +44,7 @@ describe('a rule of a project’s own', () => {
     withOwnTable(DDL, withRules([light, known]), async (own) => {
       const { error, verifications } = await own.up();
       expect(error?.code).to.equal('VERIFICATION_FAILED');
-      expect(error?.message).to.include('rules');
+      expect(error?.message).to.include('Rules');
       const check = verifications[0]?.checks.at(-1);
       expect(check).to.deep.include({ id: 'rules', title: 'Rules', verdict: 'fail' });
       expect(check?.findings).to.deep.equal([

@@ -87,7 +87,7 @@ describe('verification, ledger rows removed', () => {
         change(path, `UPDATE umzug_backfill_cells SET first_key = first_key + ${by} WHERE batch = 3`);
         const { verdict, findings } = checkOf(await verify(path), 'integrity');
         expect(verdict).to.equal('fail');
-        expect(findings[0]?.text).to.equal('the cells of batch 3 do not match its counts');
+        expect(findings[0]?.text).to.equal('The cells of batch 3 do not match its counts');
       }));
 
   it('fails without the row of a run that had nothing to do, until a rescan makes one', () =>

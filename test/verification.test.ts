@@ -151,7 +151,7 @@ describe('verification', () => {
         expect(warnings).to.deep.equal([
           {
             verdict: 'warn',
-            text: '1 cells of supervisor_processed_at wait for a catch-up',
+            text: '1 cells of supervisor_processed_at are pending catch-up',
             sampleKeys: ['4'],
           },
         ]);
@@ -159,10 +159,10 @@ describe('verification', () => {
       for (const minCoverage of [75.01, 100]) {
         const coverage = checkOf(await verify(path, minCoverage), 'coverage');
         expect(coverage.verdict).to.equal('fail');
-        expect(coverage.hint).to.match(new RegExp(`^umzug-backfill backfill ${name} --rescan`));
+        expect(coverage.hint).to.match(new RegExp(`^Run: umzug-backfill backfill ${name} --rescan$`));
         const failed = coverage.findings.filter(({ verdict }) => verdict === 'fail').map(({ text }) => text);
         expect(failed).to.deep.equal([
-          `supervisor_processed_at: 3 of 4 filled (75%), below the ${minCoverage}% asked for`,
+          `supervisor_processed_at: 3 of 4 filled (75%), below the required ${minCoverage}%`,
         ]);
       }
     }));
@@ -174,7 +174,7 @@ describe('verification', () => {
       const { verdict, hint } = checkOf(await verify(path, 60), 'coverage');
       expect({ verdict, hint }).to.deep.equal({
         verdict: 'fail',
-        hint: `umzug-backfill skips ${name} lists what no value can be derived for; ask for less with --min-coverage`,
+        hint: `Run umzug-backfill skips ${name} to list the rows without a value, or pass a lower --min-coverage`,
       });
     }));
 

@@ -20,11 +20,11 @@ const holesOf = (text: string): string[] =>
 // them until it has a translation, or is named here.
 
 /**
- * Files of which no text is told by the command line: the report has words of its own, SQL and help are English, as is what the testing kit
- * tells, which a test runner prints.
+ * Files of which no text is told by the command line: SQL, HTML and help are English, as is what the testing kit tells, which a test runner
+ * prints.
  */
 const OTHER_FILES =
-  /^src\/(?:messages\/|option-table|command-options|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|engine\/sqlite\/print-sql\.ts|verify\/scan\.ts|engine\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
+  /^src\/(?:messages\/|option-table|command-options|report\/(?:document|style)\.ts|scaffold\/(?:templates|numbering)|format\.ts|engine\/sqlite\/print-sql\.ts|engine\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
 
 /** Calls and constants whose texts are not told: help, metrics, statements, names of moments, defects of this program. */
 const OTHER_CALLS =
@@ -33,6 +33,7 @@ const OTHER_CALLS =
 /** Parts of statements and of commands. */
 const SQL =
   /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER|SEQUENCE)|DECLARE \{|FETCH \{|CLOSE \{|SET LOCAL|split_part\(|pg_has_role\(|rolsuper|^REVOKE \{\}|^NOT \(?\{\}|^MATERIALIZED VIEW$|^FOREIGN TABLE$|^DROP \{\}|regtype\b|search_path(?: = \{\})?$|^pg_catalog, |WHEN \{|^ON CONFLICT |Infinity\||s\.backfill|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|AT TIME ZONE|UPDATE (?:OR ABORT )?\{|BETWEEN (?:\?|r\.)|EXISTS \(|AND \(\{)/;
+const MARKUP = /<\w+[ >]/;
 const COMMAND =
   /^(?:sudo \{\} |(?:sudo )?ch(?:own|mod) |psql STORE -c |--database-url postgres:|npx umzug-backfill$|npm (?:run|exec|install) |umzug-backfill [a-z]+(?: \{\})?(?: --[\w-]+)*$)/;
 
@@ -40,6 +41,9 @@ const COMMAND =
 const EXCEPTIONS: ReadonlySet<string> = new Set([
   'any word', // a sample for options
   '{} (default: {})', // help
+  'plot narrow', // a class of CSS
+  'plot wide',
+  '{}… ({} characters)', // a value of the store, as the name of a group in JSON
   '{} at {}', // the class of an error and the place of it
   'caused by ', // with --log-level debug or --show-values: for a developer, as the stack below it
   '    at {}:{}',
@@ -82,11 +86,11 @@ function sentenceOf({ text, within }: SourceText): string {
 
 function isTold({ text, at, within }: SourceText): boolean {
   if (OTHER_FILES.test(at) || EXCEPTIONS.has(text)) return false;
-  if (within.includes('checkResult') && /^[A-Z]/.test(text)) return true; // a title, which may be one word
   if (within.at(-1) === 'translate') return /[A-Za-z]/.test(text.replaceAll('{}', ''));
   return (
     IS_SENTENCE.test(text) &&
     !SQL.test(text) &&
+    !MARKUP.test(text) &&
     !COMMAND.test(text) &&
     !within.some((name) => OTHER_CALLS.test(name))
   );
@@ -173,6 +177,16 @@ describe('the words of Simplified Chinese', () => {
     expect(compiled("msg('The disk is full', { name: '1' })")).to.include('Expected 1 arguments');
   });
 
+  it('are those of one sentence where it is of a check: the sources have it once', () => {
+    const sources = texts.filter(({ at, text }) => !at.startsWith('src/messages/') && IS_SENTENCE.test(text));
+    const isOfCheck = ({ at, within, text }: SourceText): boolean =>
+      at.startsWith('src/verify/') && within.includes('msg') && text.length > 8;
+    const found = sources.filter(isOfCheck);
+    expect(found.length).to.be.above(45);
+    const again = found.filter(({ text }) => sources.filter((other) => other.text === text).length > 1);
+    expect(again.map(({ at, text }) => `${at} ${text}`)).to.deep.equal([]);
+  });
+
   it('are there for nothing that is told nowhere', async () => {
     const wrongCalls = await Promise.all(WRONG_CALLS.map((args) => toldOf(args)));
     const messages = wrongCalls.map((text) => /^USAGE: (.*)\.\n/.exec(text)?.[1] ?? '');
@@ -211,7 +225,7 @@ describe('the words of Simplified Chinese', () => {
 
   it('are Chinese, and keep code, options and commands as they are', () => {
     for (const [text, translation] of zh) {
-      expect(translation, text).to.match(/[\p{Script=Han}。：‹（{]/u);
+      expect(translation, text).to.match(/[\p{Script=Han}。：、‹（{]/u);
       for (const [kept] of text.matchAll(
         /`[^`{]+`|(?<= )--[a-z][\w-]*|umzug-backfill(?: [a-z]+)?|\b[A-Z]{2,}[A-Z_.a-z-]*\b/g,
       ))

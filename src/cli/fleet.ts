@@ -122,16 +122,16 @@ const reportTarget = (given: string | true): string =>
 /** Writes one page about all stores. */
 async function writeReport(
   target: string,
-  { command, lang, translate }: FleetCall,
+  { command, lang }: FleetCall,
   facts: Omit<FleetFacts, 'command'>,
   toRunnable: (path: string, text: string) => string,
 ): Promise<{ readonly report?: ReportResult }> {
   const { fleetPage } = await import('../report/fleet-page.js');
-  const { MESSAGES } = await import('../report/messages.js');
+  const { renderContext } = await import('../report/context.js');
   const text = fleetPage(
     { command, ...facts },
-    { words: MESSAGES[lang], translate },
-    (path) => (words) => toRunnable(path, words),
+    await renderContext(lang),
+    (path) => (hint) => toRunnable(path, hint),
   );
   writeAtomically(REPORT_FILE, target, text);
   return { report: { path: target, bytes: Buffer.byteLength(text) } };

@@ -41,26 +41,26 @@ export function verificationText(
   { backfill, verdict, checks, durationMs }: Verification,
   { translate, columns }: Pick<Presenter, 'translate' | 'columns'>,
 ): Lines {
-  const rows = checks.flatMap(({ title, findings }, number) =>
-    findings.map(({ verdict: found, text, sampleKeys }, i) => [
+  const rows = checks.flatMap(({ texts: { title }, findings }, number) =>
+    findings.map(({ verdict: found, texts, sampleKeys }, i) => [
       i === 0 ? `${number + 1} ${translate(title)}` : '',
-      translate(found),
-      sampleKeys ? `${translate(text)}${translate(': ')}${sampleKeys.join(', ')}` : translate(text),
+      translate(msg(found)),
+      `${translate(texts.text)}${sampleKeys ? `${translate(msg(': '))}${sampleKeys.join(', ')}` : ''}`,
     ]),
   );
   // Below the table: with the store's path in it, a command may be longer than a line.
-  const hints = checks.flatMap(({ title, hint }, number) =>
+  const hints = checks.flatMap(({ texts: { title, hint } }, number) =>
     hint ? [`${number + 1} ${translate(title)} → ${translate(hint)}`] : [],
   );
   return [
     translate(
       msg('Verification of {backfill}: {verdict} ({duration})', {
         backfill,
-        verdict,
+        verdict: msg(verdict),
         duration: duration(durationMs),
       }),
     ),
-    ...table([translate('check'), translate('verdict'), translate('finding')], rows, [
+    ...table([translate(msg('check')), translate(msg('verdict')), translate(msg('finding'))], rows, [
       17,
       9,
       remainingWidth(30, columns),

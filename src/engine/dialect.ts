@@ -2,7 +2,7 @@ import type { Connection, SqlValue, Store, Transaction } from '../db/connection.
 import type { LockHolder } from '../db/connector.js';
 import type { Key } from '../ledger/keys.js';
 import type { CreatedObject } from '../ledger/records.js';
-import type { Message, PlainText } from '../messages/message.js';
+import type { Message } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
@@ -115,8 +115,8 @@ export interface SharedLedger {
 /** Everything that differs between database engines. Methods that write run inside the caller's transaction, except where noted. */
 export interface Dialect {
   readonly engine: Engine;
-  /** Fragments for messages: what the engine may prefer to an index, and an example of a guarded expression. */
-  readonly words: { readonly otherWay: PlainText; readonly guardExample: string };
+  /** Fragments for messages: an example of a guarded expression. */
+  readonly words: { readonly guardExample: string };
   readonly ledger: LedgerDialect;
   /**
    * SQL for a built-in operator, whatever operator of that name the search path has. It binds as `||` does: parenthesize its

@@ -34,18 +34,18 @@ export interface Message {
   readonly values: Readonly<Record<string, MessageValue>>;
 }
 
+/** What a text is rendered with: a value for each placeholder, or nothing. */
+export type ValuesOf<Text extends string> = [PlaceholderOf<Text>] extends [never]
+  ? []
+  : [values: Readonly<Record<PlaceholderOf<Text>, MessageValue>>];
+
 /**
  * Returns a message.
  *
  * @param text one of the catalogue's English texts
  * @param values one for each placeholder
  */
-export function msg<Text extends MessageText>(
-  text: Text,
-  ...[values]: [PlaceholderOf<Text>] extends [never]
-    ? []
-    : [values: Readonly<Record<PlaceholderOf<Text>, MessageValue>>]
-): Message {
+export function msg<Text extends MessageText>(text: Text, ...[values]: ValuesOf<Text>): Message {
   return { text, values: values ?? {} };
 }
 

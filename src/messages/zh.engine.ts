@@ -109,7 +109,6 @@ export const zhEngine = {
   'its collation is not BINARY': '其排序规则不是 BINARY',
   'texts in this store are UTF-16': '该存储的文本为 UTF-16 编码',
   'it contains texts that are not valid UTF-8, or contain a NUL': '它含有无效的 UTF-8 文本，或文本中有 NUL',
-  'another index': '另一个索引',
   'materialized view': '物化视图',
   sequence: '序列',
   'foreign table': '外部表',
@@ -182,7 +181,6 @@ export const zhEngine = {
     '如果您知道它是 {owner} 的账本，请以该角色移交它： {statements} ；如果它是被植入的，请删除它： {statement}',
   "The role {role} may write the ledger's table {table}, which decides what SQL this user runs":
     '角色 {role} 可以写入账本的表 {table} ，而该表决定当前用户运行哪些 SQL',
-  'another way': '另一种方式',
   'while waiting for a replica to catch up with {backfill}': '在等待副本跟上 {backfill} 的批次时',
   'No backup is made of a PostgreSQL database: use its own means, such as pg_dump':
     '本程序不备份 PostgreSQL 数据库：请使用其自身的工具，例如 pg_dump',

@@ -4,6 +4,7 @@ import type { Catalog } from './translate.js';
 export const zhResults = {
   none: '无',
   '.': '。',
+  ', ': '、',
   ': ': '：',
   'warning: {~text}.': '警告：{text}。',
 

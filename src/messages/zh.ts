@@ -9,6 +9,7 @@ import { zhLint } from './zh.lint.js';
 import { zhLog } from './zh.log.js';
 import { zhPostgres } from './zh.postgres.js';
 import { zhProject } from './zh.project.js';
+import { zhReport } from './zh.report.js';
 import { zhResults } from './zh.results.js';
 import { zhSafety } from './zh.safety.js';
 import { zhStore } from './zh.store.js';
@@ -25,6 +26,7 @@ export const zh = {
   ...zhHints,
   ...zhChecks,
   ...zhResults,
+  ...zhReport,
   ...zhLint,
   ...zhLog,
   ...zhUmzug,

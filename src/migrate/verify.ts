@@ -81,9 +81,9 @@ export function verificationFailed({ backfill, checks }: Verification): Backfill
     'VERIFICATION_FAILED',
     msg('The verification of {backfill} failed: {checks}', {
       backfill,
-      checks: failed.map(({ title }) => title.toLowerCase()).join(', '),
+      checks: failed.map(({ texts }) => texts.title),
     }),
-    failed[0]?.hint ?? 'umzug-backfill verify',
+    failed[0]?.texts.hint ?? msg('Run: umzug-backfill verify'),
   );
 }
 

@@ -1,23 +1,23 @@
 import type { BatchTime } from '../ledger/batches.js';
 
-/** Some batches in a row, as one point of a chart. */
+/** Consecutive batches, as one point of a chart. */
 export interface BatchPoint {
   readonly firstBatch: number;
   readonly lastBatch: number;
-  /** The run of the last of them. */
+  /** Run of the last batch. */
   readonly run: number;
   readonly rows: number;
-  /** While a batch ran; pauses between two don't count. */
+  /** While a batch ran; pauses between batches do not count. */
   readonly rowsPerSecond: number;
   readonly rowsPerBatch: number;
-  /** When the last of them was committed. */
+  /** Commit time of the last batch. */
   readonly committedAt: string;
 }
 
-/** At most this many points. */
+/** Maximum number of points. */
 const MAX_POINTS = 120;
 
-/** Puts batches together, as many to a point that there are not too many points. */
+/** Merges batches into up to {@link MAX_POINTS} points. */
 export function batchPoints(batches: readonly BatchTime[]): BatchPoint[] {
   const size = Math.max(1, Math.ceil(batches.length / MAX_POINTS));
   const points: BatchPoint[] = [];

@@ -15,67 +15,65 @@ import {
   withStore,
 } from '../migrate/session.js';
 import { besideRun } from '../migrate/verify.js';
-import { PACKAGE_VERSION } from '../package.js';
 import { checkRequirements } from '../run/schema.js';
 import { inStep } from '../steps/step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
 import { type BatchPoint, batchPoints } from './batch-points.js';
 import { type LagSeries, lagSeries } from './lag-series.js';
 
-/** A step, as the project or the ledger knows it. */
+/** A step of the project or the ledger. */
 export interface StepFacts {
   readonly name: string;
   readonly kind: string;
   readonly record: StepRecord | undefined;
 }
 
-/** What a report says of one backfill. */
+/** Facts about one backfill. */
 export interface BackfillFacts {
   readonly step: BackfillStep;
-  /** Undefined when it could not be verified: `refusal` says why. */
+  /** Undefined if it could not be verified; see `verifyError`. */
   readonly verification: Verification | undefined;
   readonly verifyError: BackfillError | undefined;
-  /** The last runs, first to last, and how many there are. */
+  /** The last runs, in their order. */
   readonly runs: readonly RunRecord[];
   readonly runCount: number;
-  /** The last verdicts that were recorded, first to last. */
+  /** The last recorded verdicts, in their order. */
   readonly verdicts: readonly VerificationRecord[];
   readonly points: readonly BatchPoint[];
   readonly batchCount: number;
-  /** Undefined when it asks for no lag, or its columns can't be read. */
+  /** Undefined if the backfill configures no lag or could not be verified. */
   readonly lag: LagSeries | undefined;
   readonly skips: readonly SkipGroup[];
 }
 
-/** What a report says: all of it read from the store, nothing of a payload. */
+/** Facts of a report, all read from the store, without the contents of payloads. */
 export interface ReportFacts {
   readonly path: string;
   readonly storeBytes: number;
-  readonly packageVersion: string;
   readonly generatedAt: Date;
   readonly steps: readonly StepFacts[];
   readonly backfills: readonly BackfillFacts[];
-  /** The last commands that changed the store, first to last. */
+  /** The last commands that changed the store, in their order. */
   readonly commands: readonly CommandRecord[];
 }
 
-/** How to gather. */
+/** Options of {@link collect}. */
 export interface CollectOptions {
-  /** Verifications that were made just now; backfills without one are verified. Default: none. */
+  /** Verifications of the same command; backfills without one are verified. Default: none. */
   readonly verifications?: readonly Verification[] | undefined;
 }
 
-/** At most this many runs, verdicts and commands are told. */
+/** Maximum number of runs, of verdicts and of commands. */
 const MAX_EVENTS = 200;
 
-/** At most this many keys are told of each reason for skips. */
-export const MAX_SKIP_KEYS = 300;
+/** Maximum number of keys per reason for skips. */
+const MAX_SKIP_KEYS = 300;
 
 /**
- * Reads what a report says. Writes nothing, and keeps counts, not rows: a store of any size takes the same memory but for
- * the four bytes a row with which verification makes its percentiles exact.
+ * Reads the facts of a report. Writes nothing, and keeps counts, not rows: apart from the four bytes per row for the verification's exact
+ * percentiles, memory does not grow with the store.
  *
- * @throws {BackfillError} when the store is refused
+ * @throws {BackfillError} if the store is refused
  */
 export async function collect(
   options: MigratorOptions,
@@ -99,7 +97,6 @@ export async function collect(
       return {
         path: store.name,
         storeBytes: (await tx.size()).bytes,
-        packageVersion: PACKAGE_VERSION,
         generatedAt: now(),
         steps: [...new Set(names)].sort().map((name) => {
           const record = records.find((step) => step.name === name);
@@ -116,7 +113,7 @@ export async function collect(
   });
 }
 
-/** Verifies a backfill, or says why it can't be: it is not applied, or its columns are gone. */
+/** Verifies a backfill, or returns the error if it is not applied or its columns no longer exist. */
 async function verifyOrRefuse(
   session: OpenSession,
   step: BackfillStep,
@@ -131,7 +128,7 @@ async function verifyOrRefuse(
       async () => await store.snapshot(async (tx) => await requireApplied(inTransaction(session, tx), step)),
     );
   } catch (error) {
-    if (error instanceof BackfillError && REFUSALS.has(error.code)) return error;
+    if (error instanceof BackfillError && UNVERIFIABLE.has(error.code)) return error;
     throw error;
   }
   return await inStep(step, async () =>
@@ -139,8 +136,8 @@ async function verifyOrRefuse(
   );
 }
 
-/** Codes that say of a backfill that it can't be verified as it is; all others say that the store can't be read. */
-const REFUSALS: ReadonlySet<string> = new Set([
+/** Codes of a backfill that cannot be verified in its current state. All others mean that the store cannot be read. */
+const UNVERIFIABLE: ReadonlySet<string> = new Set([
   'STEP_NOT_APPLIED',
   'TABLE_MISSING',
   'COLUMN_MISSING',

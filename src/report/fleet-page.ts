@@ -1,16 +1,14 @@
 import { EXIT } from '../errors.js';
 import type { StoreResult } from '../fleet/pool.js';
 import { countByExit, exitLabel } from '../fleet/summary.js';
-import { count, duration, instant } from '../format.js';
-import { msg } from '../messages/message.js';
-import { PACKAGE_VERSION } from '../package.js';
+import { count, duration } from '../format.js';
 import type { Verification } from '../verify/verify.js';
-import { page } from './document.js';
+import { badge, code, type RenderContext, type ToRunnable } from './context.js';
+import { page, pageHeader } from './document.js';
 import { type Content, html, isolateBidi } from './html.js';
-import { badge, code, type RenderContext } from './sections/section.js';
-import { table } from './table.js';
+import { number, table, whole } from './table.js';
 
-/** What a report of many stores says: what the command made of each. */
+/** Results of a command on many stores. */
 export interface FleetFacts {
   readonly command: string;
   readonly results: readonly StoreResult[];
@@ -18,49 +16,44 @@ export interface FleetFacts {
   readonly generatedAt: Date;
 }
 
-/** At most this many stores that are done are listed: those that are not come first, and are all listed. */
+/** Maximum number of listed stores that are done. Those that are not done come first, without a limit. */
 const MAX_DONE = 2000;
 
 /**
- * The page about many stores.
+ * Renders the page about many stores.
  *
- * @param toRunnableFor makes of a command that a hint names one that runs as it stands, on one of the stores
+ * @param toRunnableFor returns the function that makes commands runnable on one of the stores
  */
 export function fleetPage(
   facts: FleetFacts,
-  { words, translate }: Pick<RenderContext, 'words' | 'translate'>,
-  toRunnableFor: (path: string) => RenderContext['toRunnable'],
+  context: RenderContext,
+  toRunnableFor: (path: string) => ToRunnable,
 ): string {
+  const { say, translate } = context;
   const { results } = facts;
   const others = results.filter(({ exitCode }) => exitCode !== EXIT.done);
   const done = results.filter(({ exitCode }) => exitCode === EXIT.done);
-  const items: readonly (readonly [string, string])[] = [
-    [translate('Command'), facts.command],
-    [translate('Stores'), count(results.length)],
-    [translate('Took'), duration(facts.durationMs)],
-    [words.generatedAt, instant(facts.generatedAt)],
-    [words.generatedBy, `umzug-backfill ${PACKAGE_VERSION}`],
-  ];
+  const items = [
+    [say('Command'), facts.command],
+    [say('Stores'), count(results.length)],
+    [say('Took'), duration(facts.durationMs)],
+  ] as const;
   const counts = countByExit(results).map(([exit, stores]) => [translate(exitLabel(exit)), count(stores)]);
-  const title = translate('Many stores');
-  const main = html`<header>
-<h1>${title}</h1>
-<dl>${items.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-<p>${words.timesAreUtc}</p>
-</header>
-<section class="small"><h2>${translate('Outcome')}</h2>
-${table([{ title: translate('Outcome') }, { title: translate('Stores'), isNumber: true }], counts, translate('Outcome'))}</section>
-${others.length === 0 ? undefined : section(translate('Not done'), others)}
-${section(translate('Done'), done.slice(0, MAX_DONE))}
-${done.length > MAX_DONE ? html`<p>${translate(msg('… and {stores} more: --json lists all', { stores: count(done.length - MAX_DONE) }))}</p>` : undefined}`;
-  return page(title, main, words);
+  const [title, outcome] = [say('Many stores'), say('Outcome')];
+  const main = html`${pageHeader(title, items, facts.generatedAt, context)}
+<section class="small"><h2>${outcome}</h2>
+${table([{ title: outcome }, number(say('Stores'))], counts, outcome)}</section>
+${others.length === 0 ? undefined : section(say('Not done'), others)}
+${section(say('Done'), done.slice(0, MAX_DONE))}
+${done.length > MAX_DONE ? html`<p>${say('… and {stores} more: --json lists all', { stores: count(done.length - MAX_DONE) })}</p>` : undefined}`;
+  return page(title, main, context);
 
   function section(name: string, stores: readonly StoreResult[]): Content {
     const columns = [
-      { title: words.store },
-      { title: translate('Outcome'), isWhole: true },
-      { title: words.verification },
-      { title: translate('Took'), isNumber: true },
+      { title: say('Store') },
+      whole(outcome),
+      { title: say('Verification') },
+      number(say('Took')),
     ];
     return html`<section><h2>${name}</h2>
 ${table(columns, stores.map(row), name)}</section>`;
@@ -71,13 +64,15 @@ ${table(columns, stores.map(row), name)}</section>`;
       Verification,
       'backfill' | 'verdict'
     >[];
-    const told = error
-      ? html`<br><small>${error.code}: ${translate(error.message)}${translate('.')}<br>${code(toRunnableFor(path)(translate(error.hint)))}</small>`
+    const reason = error
+      ? html`<br><small>${error.code}: ${translate(error.message)}${say('.')}<br>${code(toRunnableFor(path)(translate(error.hint)))}</small>`
       : undefined;
     return [
-      html`${isolateBidi(path)}${told}`,
+      html`${isolateBidi(path)}${reason}`,
       translate(exitLabel(exitCode)),
-      verifications.map(({ backfill, verdict }) => html`${isolateBidi(backfill)} ${badge(verdict, words)} `),
+      verifications.map(
+        ({ backfill, verdict }) => html`${isolateBidi(backfill)} ${badge(verdict, context)} `,
+      ),
       duration(durationMs),
     ];
   }

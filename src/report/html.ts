@@ -1,17 +1,17 @@
 import { scrub } from '../secrets.js';
 import { visible } from '../visible.js';
 
-/** Markup that is safe as it stands: made by {@link html}, or by a library that escapes. */
+/** Safe markup, made by {@link html} or by a library that escapes. */
 export class Html {
   readonly text: string;
 
-  /** @param text markup; whoever makes it answers for it */
+  /** @param text escaped markup */
   constructor(text: string) {
     this.text = text;
   }
 }
 
-/** What may stand in a template: markup as it is, text and numbers escaped, lists one behind the other, nothing for nothing. */
+/** Contents of a template: markup is inserted as it is, texts and numbers escaped, lists item by item, undefined as nothing. */
 export type Content = Html | string | number | undefined | readonly Content[];
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -22,10 +22,10 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Text without passwords, and with escapes for what HTML has no place for and for what a reader would not see. */
+/** Returns text without passwords, and with escapes for invisible characters and those that HTML does not allow. */
 export const cleanText = (text: string): string => visible(scrub(text));
 
-/** Text as it may stand between tags and in a quoted attribute. */
+/** Escapes text for use between tags and in quoted attributes. */
 export function escapeText(text: string): string {
   return cleanText(text).replace(/[&<>"']/g, (sign) => ENTITIES[sign] ?? sign);
 }
@@ -38,7 +38,7 @@ function render(content: Content): string {
 }
 
 /**
- * A template of markup: what is put into it is escaped, unless it is markup itself.
+ * Renders a template of markup. Contents are escaped, unless they are markup.
  *
  * @example
  * html`<td title="${name}">${name}</td>`;
@@ -47,5 +47,5 @@ export function html(strings: TemplateStringsArray, ...contents: readonly Conten
   return new Html(strings.reduce((text, part, i) => text + render(contents[i - 1]) + part));
 }
 
-/** Text of the store: set apart, so that its direction of writing does not turn what stands around it. */
+/** Isolates text from the store, so that its writing direction does not affect the text around it. */
 export const isolateBidi = (text: string): Html => html`<bdi>${text}</bdi>`;

@@ -1,19 +1,20 @@
+import { countWhile } from '../bisect.js';
 import type { Store } from '../db/connection.js';
 import { identifier } from '../db/sql.js';
 import { scopeSql } from '../engine/rows.js';
 import type { Backfill } from '../steps/define.js';
 import { parseTimestamp } from '../verify/times.js';
 import { addTo, emptySketch, type QuantileSketch, quantile } from './quantile-sketch.js';
-import { addInstant, bucketWidth, coreRange, emptySpread } from './time-range.js';
+import { addInstant, bucketWidth, coreRange, emptyHistogram } from './time-range.js';
 
-/** Rows with a lag of `fromSeconds` or more, and less than `toSeconds`. */
+/** Rows with a lag of at least `fromSeconds` and less than `toSeconds`. */
 export interface HistogramBin {
   readonly fromSeconds: number;
   readonly toSeconds: number;
   readonly rows: number;
 }
 
-/** The lags of rows that ended in one stretch of time; percentiles are within one percent. */
+/** Lags of the rows that end in one period. Percentiles are within one percent. */
 export interface LagBucket {
   readonly startMs: number;
   readonly rows: number;
@@ -21,42 +22,42 @@ export interface LagBucket {
   readonly p95Seconds: number;
 }
 
-/** How the lags between two columns are spread, and how they went over time. */
+/** Lags between two columns: their distribution, and their course over time. */
 export interface LagSeries {
   /** Rows where both columns are timestamps. */
   readonly rows: number;
   /** Rows whose second time is before the first. */
   readonly negative: number;
-  /** Rows whose two times are the same to the microsecond. */
+  /** Rows whose two times are equal to the microsecond. */
   readonly zero: number;
-  /** The lags above zero, in rising order, from the first bar with rows to the last. */
+  /** Lags above zero, in ascending order, from the first bar with rows to the last. */
   readonly bars: readonly HistogramBin[];
-  /** By the second column's instant; stretches without a row are left out. */
+  /** By the second column's time; periods without rows are left out. */
   readonly buckets: readonly LagBucket[];
-  /** Width of each. */
+  /** Length of a period. */
   readonly bucketMs: number;
-  /** Rows too far from the others in time to be in a bucket. */
+  /** Rows too far from the others in time, which are in no bucket. */
   readonly outside: number;
 }
 
-/** At most this many buckets over time. */
+/** Maximum number of buckets over time. */
 const MAX_BUCKETS = 48;
 
-/** Where bars end, in microseconds: from one up to some 30,000 years, six a decade. */
+/** Ends of the bars, in microseconds: from one to some 30,000 years, six per decade. */
 const EDGES = Array.from({ length: 18 }, (_, power) =>
   [1, 1.5, 2, 3, 5, 7].map((step) => step * 10 ** power),
 ).flat();
 
 /**
- * Reads how a backfill's lags are spread: two passes over the rows where both columns stand, which keep counts only.
+ * Reads a backfill's lags in two passes over the rows where both columns have values. Keeps only counts.
  *
- * @returns undefined when the backfill asks for no lag
+ * @returns undefined if the backfill does not configure `checks.lag`
  */
 export async function lagSeries(store: Store, backfill: Backfill): Promise<LagSeries | undefined> {
   if (!backfill.checks.lag) return undefined;
-  const spread = emptySpread();
-  for await (const page of lags(store, backfill)) for (const { endMs } of page) addInstant(spread, endMs);
-  const range = coreRange(spread);
+  const times = emptyHistogram();
+  for await (const page of lags(store, backfill)) for (const { endMs } of page) addInstant(times, endMs);
+  const range = coreRange(times);
   const bars = new Array<number>(EDGES.length).fill(0);
   const sketches = new Map<number, QuantileSketch>();
   let [rows, negative, zero, outside] = [0, 0, 0, 0];
@@ -89,7 +90,7 @@ interface Lag {
   readonly endMs: number;
 }
 
-/** Such rows, in pages. */
+/** Yields such rows in pages. */
 async function* lags(store: Store, backfill: Backfill): AsyncGenerator<Lag[]> {
   const [from, to] = [backfill.checks.lag?.from ?? '', backfill.checks.lag?.to ?? ''].map(identifier);
   const sql = `SELECT t.${from}, t.${to} FROM ${store.dialect.wholeTable(backfill.table)}
@@ -117,17 +118,10 @@ function sketchOf(sketches: Map<number, QuantileSketch>, number: number): Quanti
   return sketch;
 }
 
-/** The last bar that begins at or below; undefined for what is not above zero. */
+/** Returns the bar of a lag; undefined if the lag is not above zero. */
 function barOf(seconds: number): number | undefined {
   const micros = Math.round(seconds * 1e6);
-  if (micros <= 0) return undefined;
-  let [low, high] = [0, EDGES.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((EDGES[middle] as number) <= micros) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
+  return micros <= 0 ? undefined : countWhile(EDGES.length, (i) => (EDGES[i] as number) <= micros) - 1;
 }
 
 function barsOf(counts: readonly number[]): HistogramBin[] {

@@ -1,25 +1,24 @@
 /**
- * Numbers in bins that grow with them, each some percent wider than the one before: quantiles of any count of numbers, each
- * within one percent, in memory that does not grow with the count.
+ * Numbers counted in bins of growing width: quantiles within one percent, in memory that does not grow with the count.
  *
  * @see https://www.vldb.org/pvldb/vol12/p2195-masson.pdf DDSketch
  */
 export interface QuantileSketch {
   count: number;
-  /** Numbers that are zero to the microsecond. */
+  /** Count of numbers that are zero to the microsecond. */
   zeros: number;
   readonly positive: Map<number, number>;
   /** By magnitude. */
   readonly negative: Map<number, number>;
 }
 
-/** Ratio of the ends of a bin: its middle is within one percent of all in it. */
+/** Ratio of the ends of a bin; the middle is within one percent of every number in it. */
 const RATIO = 1.02;
 
-/** Less than this is zero, in seconds. */
+/** Minimum magnitude in seconds; smaller ones are zero. */
 const MIN_VALUE = 1e-6;
 
-/** A sketch of no numbers. */
+/** Returns a sketch of no numbers. */
 export const emptySketch = (): QuantileSketch => ({
   count: 0,
   zeros: 0,
@@ -40,22 +39,22 @@ export function addTo(sketch: QuantileSketch, value: number): void {
   bins.set(bin, (bins.get(bin) ?? 0) + 1);
 }
 
-/** The middle of a bin. */
+/** Returns the middle of a bin. */
 const middle = (bin: number): number => (2 * RATIO ** bin) / (RATIO + 1);
 
-/** The value that this share of all numbers is not above, by nearest rank; undefined when there are none. */
+/** Returns the nearest-rank quantile of this fraction; undefined if there are no numbers. */
 export function quantile(
   { count, zeros, positive, negative }: QuantileSketch,
-  share: number,
+  fraction: number,
 ): number | undefined {
   if (count === 0) return undefined;
-  const rising: (readonly [value: number, count: number])[] = [
+  const ascending: (readonly [value: number, count: number])[] = [
     ...[...negative].sort(([a], [b]) => b - a).map(([bin, n]) => [-middle(bin), n] as const),
     [0, zeros],
     ...[...positive].sort(([a], [b]) => a - b).map(([bin, n]) => [middle(bin), n] as const),
   ];
-  let left = Math.max(1, Math.ceil(share * count));
-  for (const [value, n] of rising) {
+  let left = Math.max(1, Math.ceil(fraction * count));
+  for (const [value, n] of ascending) {
     left -= n;
     if (left <= 0) return value;
   }

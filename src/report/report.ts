@@ -1,6 +1,6 @@
 import { locateStore } from '../db/path.js';
 import { type BackfillError, rootBackfillError } from '../errors.js';
-import { type Lang, loadTranslator } from '../messages/lang.js';
+import type { Lang } from '../messages/lang.js';
 import type { RunResult } from '../migrate/change.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { verificationFailed } from '../migrate/verify.js';
@@ -8,48 +8,44 @@ import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
 import type { Verdict } from '../verify/check.js';
 import type { Verification } from '../verify/verify.js';
 import { collect } from './collect.js';
+import { renderContext, type ToRunnable } from './context.js';
 import { REPORT_FILE } from './default-file.js';
-import { MESSAGES } from './messages.js';
 
-/** How to make a report. */
+/** Options of a report. */
 export interface ReportOptions {
-  /** Language of its words. Default `en`. */
+  /** Language of the page. Default `en`. */
   readonly lang?: Lang | undefined;
-  /** Verifications that were made just now; backfills without one are verified. Default: none. */
+  /** Verifications of the same command; backfills without one are verified. Default: none. */
   readonly verifications?: readonly Verification[] | undefined;
-  /** Makes of a command that it names one that runs as it stands. Default: as it is. */
-  readonly toRunnable?: ((command: string) => string) | undefined;
+  /** Makes the commands in a text runnable. Default: returns the text. */
+  readonly toRunnable?: ToRunnable | undefined;
 }
 
-/** A report that was made. */
+/** A rendered report. */
 export interface RenderedReport {
   /** The page. */
   readonly text: string;
-  /** Of each backfill; `none` where there was nothing to verify. */
+  /** The verdict of each backfill; `none` if it was not verified. */
   readonly backfills: readonly { readonly name: string; readonly verdict: Verdict | 'none' }[];
-  /** `VERIFICATION_FAILED`, when a check failed. */
+  /** `VERIFICATION_FAILED` if a check failed. */
   readonly error?: BackfillError;
 }
 
 /**
- * Makes a report of a store: one HTML page that needs no other file, no network and no script. Reads only.
+ * Renders the report of a store: one HTML page that needs no other file, no network and no script. Writes nothing.
  *
- * @throws {BackfillError} when the store is refused
+ * @throws {BackfillError} if the store is refused
  */
 export async function renderReport(
   options: MigratorOptions,
   how: ReportOptions = {},
 ): Promise<RenderedReport> {
-  const { lang = 'en', toRunnable = (command) => command, ...gathering } = how;
-  const facts = await collect(options, gathering);
-  const { storePage } = await import('./page.js'); // with the library for charts, which nothing else needs
+  const { lang = 'en', toRunnable = (text) => text, ...collecting } = how;
+  const facts = await collect(options, collecting);
+  const { storePage } = await import('./page.js'); // loads the chart library
   const failed = facts.backfills.find(({ verification }) => verification?.verdict === 'fail')?.verification;
   return {
-    text: storePage(facts, {
-      words: MESSAGES[lang],
-      translate: await loadTranslator(lang),
-      toRunnable: toRunnable,
-    }),
+    text: storePage(facts, await renderContext(lang), toRunnable),
     ...(failed ? { error: verificationFailed(failed) } : {}),
     backfills: facts.backfills.map(({ step, verification }) => ({
       name: step.name,
@@ -58,20 +54,20 @@ export async function renderReport(
   };
 }
 
-/** A report that was written, or why none was. */
+/** A written report, or the reason why none was written. */
 export interface ReportResult {
-  /** Absolute path of the file; absent when none was written. */
+  /** Absolute path of the file; absent if none was written. */
   readonly path?: string;
   readonly bytes?: number;
   readonly backfills?: RenderedReport['backfills'];
-  /** What kept it from being written, or `VERIFICATION_FAILED`. */
+  /** The reason why it was not written, or `VERIFICATION_FAILED`. */
   readonly error?: BackfillError;
 }
 
 /**
- * Makes a report and writes it to a file, also when a check failed.
+ * Renders a report and writes it to a file, even if a check failed.
  *
- * @param path where to, relative to the current folder
+ * @param path output path, relative to the current folder
  * @throws {BackfillError} `OUTPUT_IS_STORE`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`, or as {@link renderReport}
  */
 export async function report(
@@ -79,7 +75,7 @@ export async function report(
   path: string,
   how: ReportOptions = {},
 ): Promise<ReportResult> {
-  checkTarget(options, path); // before the work, and again after it
+  checkTarget(options, path); // fails before the work; checked again after it
   const { text, ...made } = await renderReport(options, how);
   const target = checkTarget(options, path);
   writeAtomically(REPORT_FILE, target, text);
@@ -87,17 +83,16 @@ export async function report(
 }
 
 /**
- * Finds where a report on a store is to go.
+ * Resolves the output path of a report.
  *
- * @throws {BackfillError} `OUTPUT_IS_STORE`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`, or when there is no store
+ * @throws {BackfillError} `OUTPUT_IS_STORE`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`, or if there is no store
  */
 export const checkTarget = ({ path: store, postgres }: MigratorOptions, path: string): string =>
   resolveOutputPath(REPORT_FILE, path, postgres ? undefined : locateStore(store));
 
 /**
- * Writes a report after a command, which may have failed: with the verifications that it has made. A run that was stopped by a
- * signal gets none, as that would take as long as a verification. What keeps the report from being written is returned, so
- * that it does not hide what the command has done.
+ * Writes a report with the verifications of a command, which may have failed. After a signal it writes none, because that would take as
+ * long as a verification. Returns its own error instead of throwing it, so that it does not hide the command's result.
  */
 export async function reportAfter(
   options: MigratorOptions,

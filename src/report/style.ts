@@ -1,6 +1,6 @@
 import { Html } from './html.js';
 
-/** The style of a report: one column, light or dark as the reader's system is, and black on white when printed. */
+/** Style sheet of a report: one column, light or dark as the reader's system. */
 export const STYLE = new Html(`
 :root {
   color-scheme: light dark;
@@ -50,7 +50,7 @@ ul { margin: 0; padding: 0; list-style: none; }
 .check + .check { border-top: 1px solid var(--line); }
 .check > div { min-width: 0; }
 .check li + li { margin-top: .2rem; }
-.mend { margin: .5rem 0 .1rem; }
+.hint { margin: .5rem 0 .1rem; }
 .keys { max-height: 16rem; overflow-y: auto; }
 figure { margin: 1rem 0 1.5rem; padding: .9rem 1rem .6rem; background: var(--panel); border: 1px solid var(--line); border-radius: 6px; }
 figcaption { color: var(--soft); font-size: .9rem; }

@@ -1,25 +1,29 @@
+import type { RenderContext } from './context.js';
 import { type Content, type Html, html } from './html.js';
-import type { Messages } from './messages.js';
 
-/** A column of a table: its heading, and whether it holds numbers, or what else is not to be broken into lines. */
+/** A column of a table. Cells of a `number` or `whole` column are not broken into lines. */
 export interface Column {
   readonly title: string;
-  readonly isNumber?: boolean;
-  readonly isWhole?: boolean;
+  readonly kind?: 'number' | 'whole';
 }
 
-/** A table that scrolls by itself where the page is too narrow for it. */
+/** Returns a column of numbers, aligned at their end. */
+export const number = (title: string): Column => ({ title, kind: 'number' });
+
+/** Returns a column of texts that are not broken into lines. */
+export const whole = (title: string): Column => ({ title, kind: 'whole' });
+
+/** Renders a table. It scrolls by itself where the page is too narrow. */
 export function table(
   columns: readonly Column[],
   rows: readonly (readonly Content[])[],
   label: string,
 ): Html {
-  const kind = ({ isNumber, isWhole }: Column): Content =>
-    isNumber ? html` class="number"` : isWhole ? html` class="whole"` : undefined;
-  const head = columns.map((column) => html`<th scope="col"${kind(column)}>${column.title}</th>`);
+  const classOf = ({ kind }: Column): Content => (kind ? html` class="${kind}"` : undefined);
+  const head = columns.map((column) => html`<th scope="col"${classOf(column)}>${column.title}</th>`);
   const body = rows.map(
     (cells) =>
-      html`<tr>${columns.map((column, i) => html`<td${kind(column)}>${cells[i]}</td>`)}</tr>
+      html`<tr>${columns.map((column, i) => html`<td${classOf(column)}>${cells[i]}</td>`)}</tr>
 `,
   );
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table><thead><tr>${head}</tr></thead>
@@ -28,9 +32,9 @@ ${body}</tbody></table></div>
 `;
 }
 
-/** A chart with what it says in words, and all its figures in a table. */
+/** Renders a chart with its caption, its legend, and its data as a table. */
 export function figure(
-  words: Messages,
+  { say }: RenderContext,
   {
     title,
     caption,
@@ -52,7 +56,7 @@ export function figure(
 <figcaption><strong>${title}</strong> ${caption}</figcaption>
 ${keys ? html`<p class="legends">${keys}</p>` : undefined}
 ${chart}
-<details><summary>${words.asTable}</summary>
+<details><summary>${say('Data table')}</summary>
 ${figures}</details>
 </figure>
 `;

@@ -1,7 +1,7 @@
-/** Rows by time, in slots of equal width, to find the range that is worth showing. */
+/** Rows by time, in slots of equal width. */
 export interface TimeHistogram {
   slotMs: number;
-  /** By number of the slot: rows, and the first and last instant in it. */
+  /** By number of the slot. */
   slots: Map<number, Slot>;
 }
 
@@ -11,18 +11,22 @@ interface Slot {
   maxMs: number;
 }
 
-/** At most this many slots; beyond that they are made twice as wide. */
+/** Maximum number of slots; with more, the width is doubled. */
 const MAX_SLOTS = 4096;
 
 const DAY_MS = 86_400_000;
 
-/** A spread of no rows, in slots of a day. */
-export const emptySpread = (): TimeHistogram => ({ slotMs: DAY_MS, slots: new Map() });
+/** Returns a histogram of no rows, in slots of a day. */
+export const emptyHistogram = (): TimeHistogram => ({ slotMs: DAY_MS, slots: new Map() });
 
 /** Counts a row. */
-export function addInstant(spread: TimeHistogram, epochMs: number): void {
-  addSlot(spread.slots, Math.floor(epochMs / spread.slotMs), { rows: 1, minMs: epochMs, maxMs: epochMs });
-  while (spread.slots.size > MAX_SLOTS) widen(spread);
+export function addInstant(histogram: TimeHistogram, epochMs: number): void {
+  addSlot(histogram.slots, Math.floor(epochMs / histogram.slotMs), {
+    rows: 1,
+    minMs: epochMs,
+    maxMs: epochMs,
+  });
+  while (histogram.slots.size > MAX_SLOTS) widen(histogram);
 }
 
 function addSlot(slots: Map<number, Slot>, number: number, { rows, minMs, maxMs }: Slot): void {
@@ -36,59 +40,59 @@ function addSlot(slots: Map<number, Slot>, number: number, { rows, minMs, maxMs 
   slot.maxMs = Math.max(slot.maxMs, maxMs);
 }
 
-function widen(spread: TimeHistogram): void {
+function widen(histogram: TimeHistogram): void {
   const slots = new Map<number, Slot>();
-  for (const [number, slot] of spread.slots) addSlot(slots, Math.floor(number / 2), slot);
-  spread.slots = slots;
-  spread.slotMs *= 2;
+  for (const [number, slot] of histogram.slots) addSlot(slots, Math.floor(number / 2), slot);
+  histogram.slots = slots;
+  histogram.slotMs *= 2;
 }
 
-/** From the first to the last instant. */
+/** The first and the last instant of a range. */
 export interface TimeRange {
   readonly minMs: number;
   readonly maxMs: number;
 }
 
-/** Share of the rows around which the range is laid. */
+/** Fraction of the rows that a range must hold. */
 const CORE_FRACTION = 0.99;
 
 /**
- * The range that is worth showing: the narrowest one that holds 99% of the rows, and as much again on either side. A few
- * instants far off, as of a clock that was wrong, would leave one bar of all the others.
+ * Returns the range to draw: the narrowest one with 99% of the rows, and its width again on both sides. With the few instants of a wrong
+ * clock in it, all other rows would be one bar.
  *
- * @returns undefined when there are no rows
+ * @returns undefined if there are no rows
  */
 export function coreRange({ slots }: TimeHistogram): TimeRange | undefined {
-  const rising = [...slots].sort(([a], [b]) => a - b);
-  const total = rising.reduce((sum, [, { rows }]) => sum + rows, 0);
-  const core = narrowest(rising, Math.ceil(total * CORE_FRACTION));
+  const ascending = [...slots].sort(([a], [b]) => a - b);
+  const total = ascending.reduce((sum, [, { rows }]) => sum + rows, 0);
+  const core = narrowest(ascending, Math.ceil(total * CORE_FRACTION));
   if (!core) return undefined;
   const [first, last] = core;
   const width = last - first + 1;
-  const shown = rising.filter(([number]) => number >= first - width && number <= last + width);
+  const shown = ascending.filter(([number]) => number >= first - width && number <= last + width);
   return {
     minMs: Math.min(...shown.map(([, slot]) => slot.minMs)),
     maxMs: Math.max(...shown.map(([, slot]) => slot.maxMs)),
   };
 }
 
-/** First and last slot of the narrowest range that holds so many rows. */
+/** Returns the first and the last slot of the narrowest range that holds `wanted` rows. */
 function narrowest(
-  rising: readonly (readonly [number, Slot])[],
+  ascending: readonly (readonly [number, Slot])[],
   wanted: number,
 ): readonly [first: number, last: number] | undefined {
   let best: readonly [number, number] | undefined;
   let from = 0;
   let rows = 0;
-  for (const [last, slot] of rising) {
+  for (const [last, slot] of ascending) {
     rows += slot.rows;
     for (;;) {
-      const [first, { rows: least }] = rising[from] as readonly [number, Slot];
+      const [first, { rows: least }] = ascending[from] as readonly [number, Slot];
       if (rows < wanted) break;
       if (!best || last - first < best[1] - best[0]) best = [first, last];
       rows -= least;
       from += 1;
-      if (from >= rising.length) break;
+      if (from >= ascending.length) break;
     }
   }
   return best;
@@ -102,7 +106,7 @@ const WIDTHS_MS = [
   ...[1, 2, 7, 14, 30, 90, 365].map((n) => n * DAY_MS),
 ];
 
-/** The least width that a person would choose, in milliseconds, with which a range has no more buckets than that. */
+/** Returns the smallest round width, in milliseconds, that divides a range into up to `maxBuckets` buckets. */
 export function bucketWidth({ minMs, maxMs }: TimeRange, maxBuckets: number): number {
   const fits = (widthMs: number): boolean =>
     Math.floor(maxMs / widthMs) - Math.floor(minMs / widthMs) < maxBuckets;

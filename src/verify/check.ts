@@ -1,16 +1,21 @@
-/** What a check says: all well; well enough, with something to know; not well. */
+import type { Key } from '../ledger/keys.js';
+import { english, type Message, msg, type Told } from '../messages/message.js';
+
+/** The outcome of a check: nothing found, a warning, a failure. */
 export type Verdict = 'pass' | 'warn' | 'fail';
 
-/** At most this many keys are shown as samples of one finding. */
+/** Maximum number of sample keys of a finding. */
 export const MAX_SAMPLES = 10;
 
 /** One thing that a check found. */
 export interface CheckFinding {
   readonly verdict: Verdict;
-  /** One line for a person, without contents of the store but timestamps, keys and names. */
+  /** One line in English. From the store it holds only timestamps, keys and names. */
   readonly text: string;
-  /** Keys of the first rows it concerns, at most 10. */
+  /** Keys of the first rows that it concerns, up to 10. */
   readonly sampleKeys?: readonly string[];
+  /** The text as data, for other languages. Not enumerable, so JSON has the English text alone. */
+  readonly texts: { readonly text: Told };
 }
 
 /** The result of one check. */
@@ -28,36 +33,57 @@ export interface CheckResult {
   readonly title: string;
   readonly verdict: Verdict;
   readonly findings: readonly CheckFinding[];
-  /** The figures behind the findings, for programs. */
+  /** The statistics of the findings, for programs. */
   readonly stats: Readonly<Record<string, unknown>>;
-  /** The command that mends it; there is one whenever the verdict is `fail`. Of a warning: what explains it. */
+  /** The fix for a failure, always present if the verdict is `fail`; or the explanation of a warning. */
   readonly hint?: string;
+  /** Title and hint as data, for other languages. Not enumerable, so JSON has the English texts alone. */
+  readonly texts: { readonly title: Message; readonly hint?: Message };
 }
 
-/** Returns the gravest of some verdicts; `pass` when there are none. */
+/** Returns the worst of some verdicts; `pass` if there are none. */
 export const worstVerdict = (verdicts: readonly Verdict[]): Verdict =>
   (['fail', 'warn'] as const).find((verdict) => verdicts.includes(verdict)) ?? 'pass';
 
 /**
- * Makes a check's result from its findings.
+ * Returns a finding.
  *
- * @param hint what mends a failure. Default: none, for a check that can't fail
+ * @param keys keys of the first rows that it concerns. Default: not about rows
+ */
+export const finding = (verdict: Verdict, text: Told, keys?: readonly (Key | string)[]): CheckFinding =>
+  withTexts({ verdict, text: english(text), ...(keys ? { sampleKeys: keys.map(String) } : {}) }, { text });
+
+/** Returns a finding without trouble. */
+export const pass = (text: Message): CheckFinding => finding('pass', text);
+
+/** Returns the finding of a check that the project does not configure. */
+export const notConfigured = (): CheckFinding => pass(msg('Not configured'));
+
+/**
+ * Returns a check's result. Its verdict is the worst of its findings'.
+ *
+ * @param hints `fail`: how to fix a failure; `note`: explains a warning. Default: none, for a check that cannot fail
  */
 export function checkResult(
   id: CheckResult['id'],
-  title: string,
+  title: Message,
   findings: readonly CheckFinding[],
   stats: CheckResult['stats'],
-  hint = '',
+  hints: { readonly fail?: Message; readonly note?: Message | undefined } = {},
 ): CheckResult {
-  const verdict = worstVerdict(findings.map((finding) => finding.verdict));
-  return { id, title, verdict, findings, stats, ...(verdict === 'fail' ? { hint } : {}) };
+  const verdict = worstVerdict(findings.map((found) => found.verdict));
+  const hint = verdict === 'fail' ? hints.fail : hints.note;
+  const result = { id, title: english(title), verdict, findings, stats };
+  return hint ? withTexts({ ...result, hint: english(hint) }, { title, hint }) : withTexts(result, { title });
 }
 
-/** Returns the finding that something is well. */
-export const pass = (text: string): CheckFinding => ({ verdict: 'pass', text });
+const withTexts = <Result extends object, Texts>(
+  result: Result,
+  texts: Texts,
+): Result & { readonly texts: Texts } =>
+  Object.defineProperty(result, 'texts', { value: texts }) as Result & { readonly texts: Texts };
 
-/** Returns part of a whole in percent, rounded down to hundredths so that 100 means all; of nothing, all. */
+/** Returns a part in percent, rounded down to hundredths so that 100 means all. If the whole is 0, returns 100. */
 export function percent(part: number, whole: number): number {
   return whole === 0 ? 100 : Math.floor((part * 10_000) / whole) / 100;
 }

@@ -2,13 +2,13 @@ import { compareKeys, type Key } from '../ledger/keys.js';
 import { MAX_SAMPLES } from './check.js';
 import { emptyLags, type LagFacts, mergeLags } from './times.js';
 
-/** Keys of rows with one finding: how many, and the least of them, in rising order. */
+/** A number of rows or cells, with the lowest of their keys in ascending order. */
 export interface SampledCount {
   count: number;
   readonly keys: Key[];
 }
 
-/** A timestamp: as the row has it, and as Unix time in milliseconds. */
+/** A timestamp as text, and as Unix time in milliseconds. */
 export interface TimestampBound {
   readonly text: string;
   readonly epochMs: number;
@@ -21,24 +21,24 @@ interface Extremes {
   max: TimestampBound | undefined;
 }
 
-/** What was found of one column. */
+/** Facts about one column. */
 export interface ColumnFacts {
   readonly name: string;
   filled: number;
   /** Filled cells up to the compared watermark that hold their derived value. */
   consistentUpTo: number;
-  /** NULL up to the watermark though a value can be derived. */
+  /** NULL up to the watermark, though a value can be derived. */
   readonly fillable: SampledCount;
-  /** NULL behind the watermark though a value can be derived. */
+  /** NULL after the watermark, though a value can be derived. */
   readonly pendingCatchUp: SampledCount;
-  /** NULL though a value can be derived, and recorded as such: a trigger or a constraint keeps it so. */
+  /** NULL and recorded as rejected by a trigger or a constraint, though a value can be derived. */
   readonly rejected: SampledCount;
-  /** NULL since no value can be derived. */
+  /** NULL because no value can be derived. */
   readonly noValue: SampledCount;
   readonly timestamps: Extremes & {
     valid: number;
     withoutOffset: number;
-    /** Those whose text is that of their fallback. */
+    /** Values equal to their fallback. */
     fromFallback: number;
     readonly invalid: SampledCount;
     readonly future: SampledCount;
@@ -47,41 +47,41 @@ export interface ColumnFacts {
 
 /** Rows in scope that share a value of the grouping column. */
 export interface GroupFacts {
-  /** The least of their keys. */
+  /** The lowest of their keys. */
   firstKey: Key;
   total: number;
   readonly filled: number[];
 }
 
-/** Cells that do not hold their derived value, by who wrote them. */
+/** Cells that differ from the derived value, by their origin. */
 export interface MismatchFacts {
-  /** Filled by a run that no verification has passed yet. */
+  /** Filled by a run without a passed verification. */
   readonly thisRun: SampledCount;
-  /** Filled by such a run, in a row that another transaction has written since. */
+  /** Filled by such a run, in a row that another transaction wrote later. */
   readonly rewritten: SampledCount;
-  /** Filled by a run that was verified. */
+  /** Filled by a verified run. */
   readonly earlierRun: SampledCount;
   /** Not filled by the backfill. */
   readonly application: SampledCount;
-  /** Filled by a declaration that was another then, and holding what that derives. */
+  /** Equal to the value that an earlier definition of the backfill derives. */
   readonly declaredOtherwise: SampledCount;
-  /** Filled by what can't be asked any more. */
+  /** Filled by a function or an expression that is no longer available. */
   readonly underivable: SampledCount;
 }
 
-/** What a pass over rows in scope finds: plain data, so that it can be handed from thread to thread. */
+/** Result of a scan over rows in scope: plain data, so that threads can exchange it. */
 export interface ScanFacts {
   rows: number;
   readonly columns: readonly ColumnFacts[];
   readonly groups: Map<string, GroupFacts>;
-  /** Whether some values of the grouping column were counted together, as there are too many. */
+  /** Whether the grouping column has too many values, and some were counted together. */
   hasOtherGroups: boolean;
-  /** Rows with NULLs, by which columns are NULL: a bit for each column. */
+  /** Numbers of rows with NULLs, by a mask with a bit for each NULL column. */
   readonly nulls: Map<number, number>;
   readonly toBefore: SampledCount;
-  /** How many of those have the first time from its fallback. */
+  /** Number of those whose first time equals its fallback. */
   toBeforeFallback: number;
-  /** Rows of which one of the two times states its offset, and the other none. */
+  /** Rows with an offset in only one of the two times. */
   readonly mixedOffsets: SampledCount;
   readonly lag: LagFacts;
   readonly mismatches: MismatchFacts;
@@ -89,7 +89,7 @@ export interface ScanFacts {
 
 const emptyCount = (): SampledCount => ({ count: 0, keys: [] });
 
-/** Counts a row; it is soonest done when rows come in key order. */
+/** Counts a row. Fastest if rows come in key order. */
 export function addKey(sampled: SampledCount, key: Key): void {
   sampled.count += 1;
   const last = sampled.keys.at(-1);
@@ -103,7 +103,7 @@ function keepKeys({ keys }: SampledCount, more: readonly Key[]): void {
   keys.length = Math.min(keys.length, MAX_SAMPLES);
 }
 
-/** The facts of no rows. */
+/** Returns the facts of no rows. */
 export function emptyFacts(columns: readonly string[]): ScanFacts {
   return {
     rows: 0,
@@ -143,7 +143,7 @@ export function emptyFacts(columns: readonly string[]): ScanFacts {
   };
 }
 
-/** Adds the facts of other rows: the same, whichever of the two was gathered first. */
+/** Adds the facts of other rows. The order of the two does not matter. */
 export function mergeFacts(into: ScanFacts, from: ScanFacts): void {
   into.rows += from.rows;
   into.columns.forEach((column, i) => {
@@ -179,7 +179,7 @@ function mergeCount(into: SampledCount, from: SampledCount): void {
   keepKeys(into, from.keys);
 }
 
-/** Adds a group to the one that has its name by now, if there is one. */
+/** Adds a group, to the one of the same name if there is one. */
 export function addGroup(groups: Map<string, GroupFacts>, name: string, group: GroupFacts): void {
   const known = groups.get(name);
   groups.set(
@@ -194,7 +194,7 @@ export function addGroup(groups: Map<string, GroupFacts>, name: string, group: G
   );
 }
 
-/** Keeps the earliest and the latest of timestamps; of equal ones that of the row that comes first. */
+/** Updates the earliest and the latest timestamp. Among equal ones, the row with the lower key wins. */
 export function keepBounds(into: Extremes, next: TimestampBound): void {
   const { min, max } = into;
   const isBefore = (other: TimestampBound): boolean => compareKeys(next.key, other.key) < 0;

@@ -11,26 +11,26 @@ import { type BatchRecord, type CellSet, isOpen, type RunRecord } from '../ledge
 import type { Backfill } from '../steps/define.js';
 import { addKey, type ColumnFacts, type ScanFacts } from './facts.js';
 
-/** At most this many cells wait to be judged together. */
+/** Maximum number of cells that are classified together. */
 const MAX_PENDING = 1000;
 
-/** State of a cell that holds what its row derives: see `ScanRow`. */
+/** State of a cell that equals the derived value; see `ScanRow`. */
 const CONSISTENT = 2;
 
-/** A cell of a row that is read. */
+/** A cell of a scanned row. */
 export interface Cell {
   readonly key: Key;
   readonly column: ColumnFacts;
 }
 
-/** A cell that was filled, and does not hold what its row derives by the step's file. */
+/** A filled cell that differs from the value derived by the step's file. */
 type FilledCell = Cell & Attribution;
 
 /**
- * Judges cells that do not hold what their row derives as the backfill is declared now: by who filled them, and by what.
+ * Returns functions that classify cells which differ from the value that the current definition derives, by what filled them.
  *
- * @param isCompared whether a cell of this row that this run filled is compared with the ledger's counts
- * @returns `judge`, called with those of a page, in key order; and `settle`, called behind the last, which judges those that wait
+ * @param isCompared whether a cell in this row, filled by this run, counts in the comparison with the ledger
+ * @returns `classify` takes the cells of a page, in key order; `settle` classifies those still pending, after the last page
  */
 export async function mismatchClassifier(
   store: Store,
@@ -45,7 +45,7 @@ export async function mismatchClassifier(
   const filledBy = await cellAttribution(ledger, backfill);
   let pending: FilledCell[] = [];
   let fillerOf: Awaited<ReturnType<typeof fillersOf>> | undefined;
-  /** Cells that hold what no declaration derives: of the run being verified, and of earlier ones. */
+  /** Classifies cells whose value no definition derives: filled by the run being verified, or by an earlier one. */
   const noteByRun = async (cells: readonly FilledCell[]): Promise<void> => {
     const open = cells.filter(({ run }) => isOpen(run.status));
     for (const { key, run } of cells) if (!isOpen(run.status)) addKey(mismatches.earlierRun, key);
@@ -85,7 +85,7 @@ export async function mismatchClassifier(
     }
     pending = [];
     for (const [filler, cells] of byFiller) {
-      // What the file itself says has been compared already.
+      // The scan has compared these with the current definition.
       if (filler.backfill === backfill) await noteByRun(cells);
       else await judgeBy(filler, cells);
     }
@@ -105,7 +105,7 @@ export async function mismatchClassifier(
 
 const cellId = (key: Key, column: string): string => `${column}\u0000${typeof key} ${key}`;
 
-/** Which of some cells hold what a declaration derives for them, and on the rows of which keys it fails by now. */
+/** Returns the cells that equal the value derived by `filler`, and the keys of rows on which it now fails. */
 async function heldCells(
   store: Store,
   filler: Backfill,
@@ -142,15 +142,15 @@ async function heldCells(
   return { held, failing };
 }
 
-/** The last run that filled a cell, and its batch. */
+/** The run that filled a cell last, and its batch. */
 interface Attribution {
   readonly run: RunRecord;
   readonly batch: number;
 }
 
 /**
- * Returns a function that finds by the ledger what filled each of some cells last, if anything has. Asked in key order it unpacks each
- * batch once.
+ * Returns a function that looks up in the ledger what filled each cell last; undefined for a cell that no batch filled. In key order it
+ * unpacks each batch once.
  */
 async function cellAttribution(
   ledger: Ledger,
@@ -159,7 +159,7 @@ async function cellAttribution(
   const runs = (await ledger.runs(name)).reverse();
   const batches = (await ledger.batches(name)).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const batchesOf = new Map(runs.map(({ run }) => [run, batches.filter((batch) => batch.run === run)]));
-  const unpacked = new Map<number, { batch: BatchRecord; sets: readonly CellSet[] }>(); // the last of each run
+  const unpacked = new Map<number, { batch: BatchRecord; sets: readonly CellSet[] }>(); // the last batch of each run
   return async (cells) => {
     const found: (Attribution | undefined)[] = cells.map(() => undefined);
     for (const [i, { key, column }] of cells.entries())
@@ -179,7 +179,7 @@ async function cellAttribution(
   };
 }
 
-/** Returns the last item whose `first` is not above `key`, of items in rising order. */
+/** Returns the last item whose `first` is not above `key`, from items in ascending order. */
 const lastFrom = <Item>(items: readonly Item[], key: Key, first: (item: Item) => Key): Item | undefined =>
   items[countWhile(items.length, (i) => compareKeys(first(items[i] as Item), key) <= 0) - 1];
 

@@ -1,11 +1,11 @@
 import type { Store } from '../db/connection.js';
 import type { KeyRange } from '../engine/dialect.js';
 import { withFailingRow } from '../engine/expressions.js';
-import type { Pass, PassMaker } from '../engine/scan.js';
-import { type ScanRow, scanRows } from '../engine/scan.js';
+import { type Pass, type PassMaker, type ScanRow, scanRows } from '../engine/scan.js';
 import { lookedUpTo } from '../ledger/backfills.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
+import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import {
   addKey,
@@ -16,39 +16,45 @@ import {
   mergeFacts,
   type ScanFacts,
 } from './facts.js';
+import { baselineRun } from './integrity.js';
 import { type Cell, mismatchClassifier } from './mismatches.js';
-import { baselineRun } from './store-checks.js';
 import { addLag, type Instant, lagBuffers, parseTimestamp } from './times.js';
 
-/** At most this many values of the grouping column are told apart while rows are read. */
+/** Maximum number of groups counted separately during the scan. */
 const MAX_GROUPS = 5000;
 
-/** Characters of such a value that are kept. */
+/** Maximum length of a group's name. */
 const MAX_GROUP_LENGTH = 100;
 
-/** What values of the grouping column are counted as that are not told apart. */
+/** Name of the group of all values that are not counted separately. */
 export const OTHER_GROUPS = '(others)';
 
-/** A timestamp further ahead than this is in the future, in milliseconds: clocks and offsets may be off by a day. */
+/** Returns the display name of a group; without a column to group by, it holds all rows. */
+export const groupName = (name: string, groupBy: string | undefined): string | Message => {
+  if (groupBy === undefined) return msg('All rows');
+  return name === OTHER_GROUPS ? msg(OTHER_GROUPS) : name;
+};
+
+/** Milliseconds from which on a timestamp ahead counts as future: clocks and offsets may be off by a day. */
 const FUTURE_MS = 24 * 3600 * 1000;
 
-/** State of a cell, two bits: what it holds against what its row derives. */
+/** State of a cell, two bits: its value compared with the derived one. */
 const [EMPTY, FILLABLE, CONSISTENT] = [0, 1, 2];
 
-/** Where the values begin in a row. */
+/** Index of the first value in a row. */
 const FIRST_VALUE = 4;
 
-/** What another thread is told of a scan. */
+/** Data of a scan for another thread. */
 interface ScanData {
   readonly backfill: Backfill;
-  /** The present, as Unix time in milliseconds. */
+  /** The current time, as Unix time in milliseconds. */
   readonly nowMs: number;
 }
 
-/** Returns a scan of every row in scope, for the engine to make. */
+/** Returns the scan of every row in scope, which the engine runs. */
 export const scanPass = (ledger: Ledger, backfill: Backfill, nowMs: number): Pass<ScanFacts> => ({
   over: (tx, ranges) => scan(tx, ledger.in(tx), backfill, ranges, nowMs),
-  // A function can't be handed to another thread.
+  // Functions cannot be sent to another thread.
   elsewhere: backfill.process
     ? undefined
     : {
@@ -57,11 +63,11 @@ export const scanPass = (ledger: Ledger, backfill: Backfill, nowMs: number): Pas
       },
   merge(into, from) {
     mergeFacts(into, from);
-    return !into.hasOtherGroups; // of too many groups each thread has told others apart: only one thread can say which come first
+    return !into.hasOtherGroups; // with too many groups, each thread has kept others: one thread must count them all
   },
 });
 
-/** The same scan of some of the ranges, in another thread. */
+/** Runs the same scan on some of the ranges in another thread. */
 export const makePass: PassMaker = async (tx, data, ranges) => {
   const { backfill, nowMs } = data as ScanData;
   const found = await scan(tx, openLedger(tx), backfill, ranges, nowMs);
@@ -69,11 +75,11 @@ export const makePass: PassMaker = async (tx, data, ranges) => {
 };
 
 /**
- * Reads the rows in scope of some ranges of keys, each once, and counts what the checks judge. The store derives and
- * compares, so that a payload never leaves it; keys, states, groups and the columns' own values come out.
+ * Reads the rows in scope in some key ranges, each once, and counts what the checks need. The store derives and compares, so a payload
+ * never leaves it; it returns keys, states, groups and the values of the columns.
  *
  * @param ranges taken one by one, so that two threads can share them
- * @param nowMs the present, as Unix time in milliseconds
+ * @param nowMs the current time, as Unix time in milliseconds
  */
 async function scan(
   store: Store,
@@ -107,7 +113,7 @@ async function scan(
   return facts;
 }
 
-/** A value of the grouping column as it is told apart and shown: of a long one the beginning, with its length. */
+/** Returns the name of a group: its value, or for a long one the beginning with the length. */
 const shortened = (text: string): string =>
   text.length <= MAX_GROUP_LENGTH ? text : `${text.slice(0, MAX_GROUP_LENGTH)}… (${text.length} characters)`;
 
@@ -127,10 +133,10 @@ function groupOf(facts: ScanFacts, value: unknown, key: Key): GroupFacts {
 }
 
 /**
- * Makes the judge of cells: which are filled, with what, by whom; which are not, and why.
+ * Returns functions that classify cells: filled with the derived value or another one, NULL and why.
  *
- * @returns `judge`, called with each row in the order of their keys; `judgeLater`, called behind each page, which judges cells about which
- * the ledger has to be asked; and `settle`, called behind the last page
+ * @returns `classify` takes each row, in key order; `classifyLater`, called after each page, classifies the cells for which it reads the
+ * ledger; `settle` is called after the last page
  */
 async function cellClassifier(
   store: Store,
@@ -145,16 +151,16 @@ async function cellClassifier(
   const watermark = await lookedUpTo(store, ledger, backfill.name);
   const compared = baselineRun(await ledger.runs(backfill.name));
   const comparedUpTo = compared?.watermark ?? null;
-  // Where keys begin again, those behind the new watermark are of rows that the run has not seen.
+  // If keys start over, those after the new watermark belong to rows that the run has not seen.
   const isBefore = comparedUpTo !== null && watermark !== null && compareKeys(watermark, comparedUpTo) < 0;
   const compareUpTo = isBefore ? watermark : comparedUpTo;
   const isUpTo = (key: Key, last: Key | null): boolean => last !== null && compareKeys(key, last) <= 0;
-  // What other declarations had filled before that run was not found when it began.
+  // Cells that other definitions filled before that run were not prefilled when it started.
   const isCompared = (key: Key, run: number): boolean => run === compared?.run && isUpTo(key, compareUpTo);
   const mismatch = await mismatchClassifier(store, ledger, backfill, facts, isCompared);
   const { columns } = facts;
 
-  /** NULLs of a page that could be filled, and cells that hold other values. */
+  /** Cells of a page that are NULL and can be filled, and cells with another value than the derived one. */
   let [nulls, others]: [Cell[], Cell[]] = [[], []];
   const classify = (key: Key, state: number, group: GroupFacts): void => {
     let nullMask = 0;

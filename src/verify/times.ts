@@ -4,31 +4,30 @@ import { mapEach } from '../each.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { turns } from '../turns.js';
 
-// Timestamps: reading them from text, and the lags between two.
+// Timestamps: parsing them, and the lags between two.
 
-/** A point in time that a text states. */
+/** An instant parsed from text. */
 export interface Instant {
-  /** Unix time, in milliseconds; fractions of one are kept. */
+  /** Unix time in milliseconds, with fractions. */
   readonly epochMs: number;
-  /** Whether the text states its offset from UTC; without one it is taken as UTC. */
+  /** Whether the text has an offset from UTC. Without one it is read as UTC. */
   readonly hasOffset: boolean;
 }
 
 const UNIX_SECONDS = /^\d{9,10}$/;
 const UNIX_MILLISECONDS = /^\d{12,13}$/;
 
-/** Codes of the characters that a timestamp has between its digits. */
+/** Codes of the characters between the digits of a timestamp. */
 const [DASH, COLON, DOT, SPACE, PLUS, T, Z] = [0x2d, 0x3a, 0x2e, 0x20, 0x2b, 0x54, 0x5a];
 
 /** Length of `YYYY-MM-DDTHH:MM:SS`. */
 const SECONDS_END = 19;
 
 /**
- * Reads a timestamp: strict ISO-8601 (a date that exists, `T` or a space, optional fraction and offset), or digits as
- * Unix seconds (9 or 10) or milliseconds (12 or 13). Goes by character codes: it reads every cell of a table, and regular
- * expressions took half of that time.
+ * Parses a timestamp: strict ISO-8601 (an existing date, `T` or a space, optional fraction and offset), or digits as Unix seconds (9 or 10)
+ * or milliseconds (12 or 13). Compares character codes, because regular expressions took half the time of a scan.
  *
- * @returns the instant, or undefined when the text is no timestamp
+ * @returns the instant, or undefined if the text is not a timestamp
  */
 export function parseTimestamp(text: string): Instant | undefined {
   if (text.length < SECONDS_END || text.charCodeAt(4) !== DASH) {
@@ -53,13 +52,13 @@ export function parseTimestamp(text: string): Instant | undefined {
 
 const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
 
-/** The number that two digits state, or NaN. */
+/** Parses two digits; NaN if they are not digits. */
 function twoDigits(text: string, at: number): number {
   const [tens, ones] = [text.charCodeAt(at), text.charCodeAt(at + 1)];
   return isDigit(tens) && isDigit(ones) ? (tens - 0x30) * 10 + ones - 0x30 : Number.NaN;
 }
 
-/** Unix time in milliseconds of `YYYY-MM-DDTHH:MM:SS` at a text's beginning, or NaN. */
+/** Returns the Unix time in milliseconds of `YYYY-MM-DDTHH:MM:SS` at the beginning of a text, or NaN. */
 function secondsOf(text: string): number {
   const separator = text.charCodeAt(10);
   const isShaped =
@@ -70,7 +69,7 @@ function secondsOf(text: string): number {
   const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
   const [month, day] = [twoDigits(text, 5), twoDigits(text, 8)];
   const [hour, minute, second] = [twoDigits(text, 11), twoDigits(text, 14), twoDigits(text, 17)];
-  // A comparison with NaN does not hold.
+  // A comparison with NaN is false.
   const isDate = month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month);
   if (!isShaped || !isDate || !(hour <= 23 && minute <= 59 && second <= 59)) return Number.NaN;
   return ((daysBefore(year, month, day) * 24 + hour) * 60 + minute) * 60_000 + second * 1000;
@@ -82,7 +81,7 @@ function daysIn(year: number, month: number): number {
 }
 
 /**
- * Days from 1970-01-01 to a date of the Gregorian calendar, counted in years that begin in March.
+ * Returns the days from 1970-01-01 to a Gregorian date, counted in years that start in March.
  *
  * @see https://howardhinnant.github.io/date_algorithms.html days_from_civil
  */
@@ -95,7 +94,7 @@ function daysBefore(year: number, month: number, day: number): number {
   return era * 146_097 + dayOfEra - 719_468;
 }
 
-/** Offset from UTC in milliseconds that a text states at its end, or NaN. */
+/** Parses the offset from UTC at the end of a text, in milliseconds; NaN if it is invalid. */
 function offsetMs(text: string, at: number): number {
   const sign = text.charCodeAt(at);
   if (sign === Z) return text.length === at + 1 ? 0 : Number.NaN;
@@ -106,10 +105,7 @@ function offsetMs(text: string, at: number): number {
   return (sign === DASH ? -1 : 1) * (hours * 60 + minutes) * 60_000;
 }
 
-/**
- * A column's value as it may be shown: itself if it is a timestamp, else only its kind and length, since it may be a
- * payload's contents.
- */
+/** Returns a value if it is a timestamp, else only its kind and length, because it may be the contents of a payload. */
 export function showValue(value: unknown): string {
   if (value === null || value === undefined) return 'NULL';
   if (typeof value === 'string') {
@@ -119,16 +115,16 @@ export function showValue(value: unknown): string {
   return parseTimestamp(String(value)) ? String(value) : '‹not a timestamp, a number›';
 }
 
-/** Slowest rows that are kept, with their keys. */
+/** Number of slowest rows that are kept, with their keys. */
 const SLOWEST = 10;
 
-/** Lags are kept in pieces of this many. */
+/** Number of lags per chunk. */
 const CHUNK = 2 ** 16;
 
-/** Greatest lag of which a piece holds the microseconds: 71 minutes. */
+/** Greatest lag that fits a chunk, in microseconds: 71 minutes. */
 const MAX_MICROSECONDS = 2 ** 32 - 1;
 
-/** Figures of the seconds between two columns, over all rows where both are timestamps. */
+/** Distribution of the seconds between two columns, over all rows where both are timestamps. */
 export interface LagFigures {
   readonly count: number;
   readonly p50Seconds: number;
@@ -139,22 +135,26 @@ export interface LagFigures {
 }
 
 /**
- * Lags, in microseconds: beyond that a difference of two doubles is noise. Four bytes for most, so that the percentiles of
- * ten million are exact in 40 MB; never copied to grow.
+ * Lags in microseconds; below that, a difference of two doubles is noise. Most take four bytes, so exact percentiles of ten million lags
+ * need 40 MB. Chunks are never copied to grow.
  */
 export interface LagFacts {
-  /** Full pieces, and the last one, which holds `used` values. */
+  /** Full chunks, and the last one, which holds `used` values. */
   readonly chunks: Uint32Array<ArrayBuffer>[];
   used: number;
-  /** Negative ones, and greater ones than a piece can hold. */
+  /** Negative lags, and those too great for a chunk. */
   readonly others: number[];
   readonly slowest: { readonly key: Key; readonly micros: number }[];
 }
 
-/** No lag yet. */
+/** Returns the facts of no lags. */
 export const emptyLags = (): LagFacts => ({ chunks: [], used: CHUNK, others: [], slowest: [] });
 
-/** @param seconds from the first column's time to the second's; negative when the second is earlier */
+/**
+ * Adds a lag.
+ *
+ * @param seconds from the first column's time to the second's; negative if the second is earlier
+ */
 export function addLag(facts: LagFacts, seconds: number, key: Key): void {
   const micros = Math.round(seconds * 1e6);
   addMicros(facts, micros);
@@ -171,40 +171,40 @@ function addMicros(facts: LagFacts, micros: number): void {
     facts.chunks.push(new Uint32Array(CHUNK));
     facts.used = 0;
   }
-  const piece = facts.chunks.at(-1) as Uint32Array;
-  piece[facts.used] = micros;
+  const chunk = facts.chunks.at(-1) as Uint32Array;
+  chunk[facts.used] = micros;
   facts.used += 1;
 }
 
-/** Of equal ones, those of the rows that come first. */
+/** Keeps the slowest; among equal ones, those with the lowest keys. */
 function keepSlowest({ slowest }: LagFacts, more: LagFacts['slowest']): void {
   slowest.push(...more);
   slowest.sort((a, b) => b.micros - a.micros || compareKeys(a.key, b.key));
   slowest.length = Math.min(slowest.length, SLOWEST);
 }
 
-/** What can be handed to another thread without being copied. */
+/** Returns the buffers, which can be transferred to another thread without a copy. */
 export const lagBuffers = ({ chunks }: LagFacts): ArrayBuffer[] => chunks.map(({ buffer }) => buffer);
 
 /** Adds the lags of other rows. */
 export function mergeLags(into: LagFacts, from: LagFacts): void {
   const last = from.chunks.at(-1)?.subarray(0, from.used) ?? [];
   const full = from.chunks.slice(0, -1);
-  into.chunks.unshift(...full); // the last stays the one that is not full
+  into.chunks.unshift(...full); // the last one stays the one with free space
   for (const micros of last) addMicros(into, micros);
   for (const micros of from.others) into.others.push(micros);
   keepSlowest(into, from.slowest);
 }
 
-/** The figures, or undefined when no row had both timestamps. Percentiles are nearest-rank. */
+/** Computes the distribution, with nearest-rank percentiles; undefined if no row has both timestamps. */
 export async function lagFigures(
   store: Store,
   { chunks, used, others, slowest }: LagFacts,
 ): Promise<LagFigures | undefined> {
   const turn = turns(store);
-  const parts = await mapEach(chunks, async (piece, i) => {
-    await turn(); // of ten million it takes a second
-    return piece.subarray(0, i === chunks.length - 1 ? used : CHUNK).sort();
+  const parts = await mapEach(chunks, async (chunk, i) => {
+    await turn(); // sorting ten million takes a second
+    return chunk.subarray(0, i === chunks.length - 1 ? used : CHUNK).sort();
   });
   const below = others.filter((micros) => micros < 0).sort((a, b) => a - b);
   const above = others.filter((micros) => micros > 0).sort((a, b) => a - b);
@@ -226,7 +226,7 @@ export async function lagFigures(
   };
 }
 
-/** The n-th least of all values in sorted parts, n from 1 on: the least that n values are not above. */
+/** Returns the n-th smallest value in sorted parts, counting from 1. */
 function nthOf(parts: readonly Uint32Array[], n: number): number {
   const countUpTo = (value: number): number =>
     parts.reduce((sum, part) => sum + countWhile(part.length, (i) => (part[i] as number) <= value), 0);

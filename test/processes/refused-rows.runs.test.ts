@@ -218,7 +218,7 @@ describe('rows that were refused, on the command line', () => {
     expect((await look(['skips'])).stdout).to.match(/ 7 +│ the row +│ SQLITE_CONSTRAINT_TRIGGER /);
     expect((await look(['status'])).stdout).to.contain(`skipped 2 ${TRIGGER}`);
     const { stdout } = await look(['verify']);
-    expect(stdout).to.contain('2 cells of source_event_ts were refused by a trigger or a constraint: 7, 8');
+    expect(stdout).to.contain('2 cells of source_event_ts were rejected by a trigger or a constraint: 7, 8');
     await look(['status', '--check']);
 
     const short = await look(['verify', '--min-coverage', '100'], 5);

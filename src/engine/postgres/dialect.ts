@@ -34,7 +34,6 @@ const CONFLICT = /^POSTGRES_(?:40P01|40001)$/;
 export const POSTGRES: Dialect = {
   engine: 'PostgreSQL',
   words: {
-    otherWay: 'another way',
     guardExample: "CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END",
   },
   ledger: POSTGRES_LEDGER,

@@ -30,7 +30,6 @@ import { checkLedger, LEDGER_DDL } from './trust.js';
 const SQLITE: Dialect = {
   engine: 'SQLite',
   words: {
-    otherWay: 'another index',
     guardExample: "CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END",
   },
   ledger: {

@@ -2,16 +2,16 @@ import * as Plot from '@observablehq/plot';
 import type { Html } from '../html.js';
 import { draw, labelWidth, shorten } from './draw.js';
 
-/** A bar: how much of a group is filled. */
+/** Coverage of one group. */
 export interface CoverageBar {
   readonly name: string;
-  /** Of the cells to fill, from 0 to 100. */
+  /** Filled part of the cells to fill, from 0 to 100. */
   readonly percent: number;
-  /** What stands behind the bar on a wide page. */
+  /** Text after the bar on a wide page. */
   readonly label: string;
 }
 
-/** A bar for each group, in percent. */
+/** Draws a bar for each group, in percent. */
 export function coverageChart(label: string, bars: readonly CoverageBar[]): Html {
   const data = bars.map((bar, i) => ({ ...bar, id: String(i) }));
   return draw(label, (format) => {

@@ -2,7 +2,7 @@ import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { cleanText, escapeText, Html } from '../html.js';
 
-/** What a chart is drawn for: a screen of a desk, or of a phone. */
+/** Format of a chart: for a desktop screen or a phone. */
 export interface Format {
   readonly width: number;
   readonly isNarrow: boolean;
@@ -13,17 +13,17 @@ const FORMATS: readonly Format[] = [
   { width: 340, isNarrow: true },
 ];
 
-// Typed as a browser's, which is not among the types that this package is compiled with.
+// The type of a browser's document is not available to this package.
 const { document } = parseHTML('<!doctype html><html><body></body></html>') as unknown as {
   readonly document: never;
 };
 
 /**
- * Draws a chart as SVG, once for wide and once for narrow pages: shrunk, its letters would be too small. Colours are the
- * page's own variables, so that it is light or dark as the page is; it needs no script.
+ * Draws a chart as SVG, once for wide and once for narrow pages, where scaled letters would be too small. Colors are CSS variables of the
+ * page, so they follow its light or dark mode. Needs no script.
  *
- * @param label what the chart shows, for who can't see it
- * @param options what to draw in a format
+ * @param label description for screen readers
+ * @param options returns the plot for a format
  */
 export function draw(label: string, options: (format: Format) => Plot.PlotOptions): Html {
   const drawn = FORMATS.map((format) => {
@@ -34,13 +34,13 @@ export function draw(label: string, options: (format: Format) => Plot.PlotOption
   return new Html(drawn.join('\n'));
 }
 
-/** Text in a chart: one line, no longer than that many characters. */
+/** Shortens text to one line of up to `length` characters. */
 export function shorten(text: string, length: number): string {
   const characters = [...cleanText(text).replace(/\s+/g, ' ')];
   return characters.length <= length ? characters.join('') : `${characters.slice(0, length - 1).join('')}…`;
 }
 
-/** Space for names at the left of a chart, in pixels: an estimate that is rather too wide, as there are no letters to measure. */
+/** Estimates the width of names at the left of a chart, in pixels. It errs on the wide side, because it cannot measure letters. */
 export function labelWidth(names: readonly string[], { width }: Format): number {
   const widthOf = (name: string): number =>
     [...name].reduce(

@@ -4,7 +4,7 @@ import type { HistogramBin, LagBucket } from '../lag-series.js';
 import { countTick, lagTick, lagTicks, timeTick } from './axes.js';
 import { draw } from './draw.js';
 
-/** How many rows have a lag of which size. */
+/** Draws the number of rows by lag. */
 export function lagHistogram(label: string, bars: readonly HistogramBin[], rows: string): Html {
   const from = bars[0]?.fromSeconds ?? 1;
   const to = bars.at(-1)?.toSeconds ?? 10;
@@ -31,7 +31,7 @@ export function lagHistogram(label: string, bars: readonly HistogramBin[], rows:
   }));
 }
 
-/** Median and 95th percentile by time. */
+/** Draws the median and the 95th percentile by time. */
 export function lagOverTime(
   label: string,
   buckets: readonly LagBucket[],
@@ -40,13 +40,13 @@ export function lagOverTime(
 ): Html {
   const points = buckets.map((bucket) => ({ ...bucket, time: new Date(bucket.startMs + bucketMs / 2) }));
   const values = buckets.flatMap(({ p50Seconds, p95Seconds }) => [p50Seconds, p95Seconds]);
-  const [least, most] = [Math.min(...values), Math.max(...values)];
-  const isLog = least > 0 && most / least > 30;
+  const [min, max] = [Math.min(...values), Math.max(...values)];
+  const isLog = min > 0 && max / min > 30;
   const startMs = buckets[0]?.startMs ?? 0;
   const endMs = (buckets.at(-1)?.startMs ?? 0) + bucketMs;
   return draw(label, ({ width, isNarrow }) => {
     const height = isNarrow ? 220 : 260;
-    const domain = isLog ? [least * 0.8, most * 1.25] : [Math.min(0, least), most > 0 ? most : 1];
+    const domain = isLog ? [min * 0.8, max * 1.25] : [Math.min(0, min), max > 0 ? max : 1];
     const ticks = isLog ? lagTicks(domain[0] ?? 1, domain[1] ?? 10, height - 80, 24) : isNarrow ? 4 : 6;
     return {
       height,
@@ -73,7 +73,7 @@ export function lagOverTime(
   });
 }
 
-/** A line with a dot at each point: a point without neighbours has no line. */
+/** Draws a line with a dot at each point, because a point without neighbors has no line. */
 function series(data: readonly object[], y: string, color: string, dash: string | undefined): Plot.Markish[] {
   return [
     Plot.lineY(data, {

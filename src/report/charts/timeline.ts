@@ -3,7 +3,7 @@ import type { Html } from '../html.js';
 import { timeTick } from './axes.js';
 import { draw, labelWidth, shorten } from './draw.js';
 
-/** What happened: from a time to a time, or at one. */
+/** A period, or an instant if both times are equal. */
 export interface TimelineEvent {
   readonly lane: string;
   readonly startMs: number;
@@ -11,7 +11,7 @@ export interface TimelineEvent {
   readonly color: 'series-1' | 'series-2' | 'series-3' | 'pass' | 'warn' | 'fail';
 }
 
-/** A lane for each kind of event, over time. */
+/** Draws a lane for each kind of event, over time. */
 export function timelineChart(label: string, events: readonly TimelineEvent[]): Html {
   const lanes = [...new Set(events.map(({ lane }) => lane))];
   const data = events.map((event) => ({

@@ -1,39 +1,52 @@
 import { duration } from '../../format.js';
-import { type CheckText, checkText } from '../check-lines.js';
+import type { CheckFinding, CheckResult } from '../../verify/check.js';
 import type { BackfillFacts } from '../collect.js';
+import { badge, code, type RenderContext, type ToRunnable } from '../context.js';
 import { type Html, html } from '../html.js';
-import { badge, code, type RenderContext } from './section.js';
 
-/** The checks of a backfill, each with its verdict, or why there are none. */
+/** Maximum number of findings of a check that passed which are shown unfolded. */
+const MAX_UNFOLDED = 8;
+
+/** Renders the checks of a backfill with their findings, or the reason why there are none. */
 export function checksSection(
-  { step, verification, verifyError }: BackfillFacts,
+  { verification, verifyError }: BackfillFacts,
   context: RenderContext,
+  toRunnable: ToRunnable,
 ): Html {
-  const { words, translate } = context;
-  if (!verification) {
-    if (verifyError === undefined || verifyError.code === 'STEP_NOT_APPLIED')
-      return html`<h3>${words.verification}</h3><p>${words.notApplied}</p>`;
-    return html`<h3>${words.verification}</h3>
-<p>${words.notVerified} ${code(verifyError.code)} <span lang="${words.locale}">${translate(verifyError.message)}${translate('.')}</span></p>
-`;
-  }
-  const texts = verification.checks.map((check) => checkText(check, step, words));
-  return html`<h3>${words.verification}</h3>
-<p>${words.verifiedIn(duration(verification.durationMs))}</p>
+  const { say, translate } = context;
+  const heading = html`<h3>${say('Verification')}</h3>`;
+  if (verification)
+    return html`${heading}
+<p>${say('Every row in scope was read, in {duration}.', { duration: duration(verification.durationMs) })}</p>
 <ul class="checks">
-${texts.map((text) => checkItem(text, context))}</ul>
+${verification.checks.map((check) => checkItem(check, context, toRunnable))}</ul>
+`;
+  if (verifyError === undefined || verifyError.code === 'STEP_NOT_APPLIED')
+    return html`${heading}<p>${say('Nothing to verify yet: the step is not applied, or only in part.')}</p>`;
+  return html`${heading}
+<p>${say('Verification was not possible:')} ${code(verifyError.code)} <span>${translate(verifyError.texts.message)}${say('.')}</span></p>
 `;
 }
 
-function checkItem({ title, verdict, lines, fix }: CheckText, { words, toRunnable }: RenderContext): Html {
-  const items = lines.map((line) => {
-    const mark = line.verdict === 'pass' ? undefined : html`${badge(line.verdict, words)} `;
-    const keys = line.keys ? html` <small>(${words.keys(line.keys.join(words.comma))})</small>` : undefined;
-    return html`<li>${mark}${line.text}${keys}</li>`;
-  });
-  const command = fix?.command === undefined ? undefined : code(toRunnable(fix.command));
-  return html`<li class="check"><strong>${title}</strong><span>${badge(verdict, words)}</span><div><ul>${items}</ul>${
-    fix ? html`<p class="mend">${fix.text} ${command}</p>` : undefined
-  }</div></li>
+function checkItem(
+  { texts: { title, hint }, verdict, findings }: CheckResult,
+  context: RenderContext,
+  toRunnable: ToRunnable,
+): Html {
+  const { say, translate } = context;
+  const items = html`<ul>${findings.map((found) => findingItem(found, context))}</ul>`;
+  const isFolded = verdict === 'pass' && findings.length > MAX_UNFOLDED;
+  return html`<li class="check"><strong>${translate(title)}</strong><span>${badge(verdict, context)}</span><div>${
+    isFolded
+      ? html`<details><summary>${say('{findings} findings', { findings: findings.length })}</summary>${items}</details>`
+      : items
+  }${hint ? html`<p class="hint">→ ${toRunnable(translate(hint))}</p>` : undefined}</div></li>
 `;
+}
+
+function findingItem({ verdict, texts, sampleKeys: keys }: CheckFinding, context: RenderContext): Html {
+  const { say, translate } = context;
+  return html`<li>${verdict === 'pass' ? undefined : html`${badge(verdict, context)} `}${translate(texts.text)}${
+    keys ? html` <small>${say('(keys {keys})', { keys })}</small>` : undefined
+  }</li>`;
 }

@@ -1,13 +1,13 @@
 import { count } from '../../format.js';
 import { percent } from '../../verify/check.js';
-import { OTHER_GROUPS } from '../../verify/scan.js';
+import { groupName } from '../../verify/scan.js';
 import { coverageChart } from '../charts/coverage.js';
 import type { BackfillFacts } from '../collect.js';
+import type { RenderContext } from '../context.js';
 import { type Html, html, isolateBidi } from '../html.js';
-import { figure, table } from '../table.js';
-import type { RenderContext } from './section.js';
+import { figure, number, table } from '../table.js';
 
-/** At most this many groups are drawn, the most frequent ones; the table has all. */
+/** Maximum number of groups in the chart, the most frequent ones; the table has all. */
 const MAX_BARS = 24;
 
 interface Group {
@@ -16,21 +16,22 @@ interface Group {
   readonly filled: Readonly<Record<string, number>>;
 }
 
-/** How much is filled, by the values of the column that the backfill groups by; else of all rows together. */
+/** Renders the coverage by the values of `checks.groupBy`, or of all rows. */
 export function coverageSection(
   { step, verification }: BackfillFacts,
-  { words }: RenderContext,
+  context: RenderContext,
 ): Html | undefined {
+  const { say } = context;
   const check = verification?.checks.find(({ id }) => id === 'groups');
   if (!check) return undefined;
   const { groups } = check.stats as { readonly groups: readonly Group[] };
   const columns = step.columns.map(({ name }) => name);
-  const title =
-    step.checks.groupBy === undefined ? words.checks.coverage : words.coverageBy(step.checks.groupBy);
-  if (groups.length === 0) return html`<h3>${title}</h3><p>${words.noRows}</p>`;
-  const nameOf = ({ name }: Group): string => {
-    if (step.checks.groupBy === undefined) return words.checks.groups(undefined);
-    return name === OTHER_GROUPS ? words.otherGroups : name === '(NULL)' ? words.nullGroup : name;
+  const { groupBy } = step.checks;
+  const title = groupBy === undefined ? say('Coverage') : say('Coverage by {column}', { column: groupBy });
+  if (groups.length === 0) return html`<h3>${title}</h3><p>${say('No row is in scope.')}</p>`;
+  const nameOf = (group: Group): string => {
+    const name = groupName(group.name, groupBy);
+    return typeof name === 'string' ? name : context.translate(name);
   };
   const shareOf = ({ total, filled }: Group): number =>
     percent(
@@ -38,25 +39,25 @@ export function coverageSection(
       total * columns.length,
     );
   const byRows = [...groups].sort((a, b) => b.total - a.total);
-  const bars = byRows.slice(0, MAX_BARS).map((group) => ({
-    name: nameOf(group),
-    percent: shareOf(group),
-    label: words.shareOf(`${shareOf(group)}%`, count(group.total)),
-  }));
-  const caption = words.coverageChart(count(bars.length), count(groups.length));
+  const bars = byRows.slice(0, MAX_BARS).map((group) => {
+    const share = shareOf(group);
+    const label = say('{percent}% of {rows} rows', { percent: share, rows: count(group.total) });
+    return { name: nameOf(group), percent: share, label };
+  });
+  const caption = say(
+    'Filled cells, in percent of the cells to fill, for the {shown} most frequent of {all} values.',
+    { shown: count(bars.length), all: count(groups.length) },
+  );
   return html`<h3>${title}</h3>
-${figure(words, {
+${figure(context, {
   title,
   caption,
   chart: coverageChart(`${title}. ${caption}`, bars),
   figures: table(
     [
-      { title: step.checks.groupBy ?? words.rows },
-      { title: words.rows, isNumber: true },
-      ...columns.flatMap((column) => [
-        { title: words.filled(column), isNumber: true },
-        { title: words.share, isNumber: true },
-      ]),
+      { title: groupBy ?? say('Rows') },
+      number(say('Rows')),
+      ...columns.flatMap((column) => [number(say('Filled in {column}', { column })), number(say('Share'))]),
     ],
     byRows.map((group) => [
       isolateBidi(nameOf(group)),

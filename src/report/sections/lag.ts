@@ -2,100 +2,103 @@ import { count, instantUtc, seconds } from '../../format.js';
 import type { LagFigures } from '../../verify/times.js';
 import { lagHistogram, lagOverTime } from '../charts/lag.js';
 import type { BackfillFacts } from '../collect.js';
+import type { RenderContext } from '../context.js';
 import { type Html, html } from '../html.js';
 import type { LagSeries } from '../lag-series.js';
-import { figure, table } from '../table.js';
-import type { RenderContext } from './section.js';
+import { figure, number, table, whole } from '../table.js';
 
-/** How the lags between two columns are spread, how they went over time, and the slowest rows. */
+/** Renders the distribution of lags between two columns, their course over time, and the slowest rows. */
 export function lagSection(
   { step, verification, lag }: BackfillFacts,
   context: RenderContext,
 ): Html | undefined {
-  const asked = step.checks.lag;
-  if (!asked || !lag) return undefined;
-  const { words } = context;
-  const heading = html`<h3>${words.lagHeading(asked.from, asked.to)}</h3>`;
-  if (lag.rows === 0) return html`${heading}<p>${words.noLags}</p>`;
-  const figures = verification?.checks.find(({ id }) => id === 'lag')?.stats as
-    | Partial<LagFigures>
-    | undefined;
-  return html`${heading}
-${spreadFigure(lag, context)}${timeFigure(lag, asked.to, context)}${slowestTable(figures?.slowest ?? [], context)}`;
+  const columns = step.checks.lag;
+  if (!columns || !lag || lag.rows === 0) return undefined;
+  const { slowest = [] } = (verification?.checks.find(({ id }) => id === 'lag')?.stats ??
+    {}) as Partial<LagFigures>;
+  return html`<h3>${context.say('Lag from {from} to {to}', { from: columns.from, to: columns.to })}</h3>
+${spreadFigure(lag, context)}${timeFigure(lag, columns.to, context)}${slowestTable(slowest, context)}`;
 }
 
-function spreadFigure({ bars, rows, negative, zero }: LagSeries, { words }: RenderContext): Html {
+function spreadFigure({ bars, rows, negative, zero }: LagSeries, context: RenderContext): Html {
+  const { say } = context;
+  const title = say('Distribution of lags');
   const caption = [
-    words.lagSpreadChart(count(rows)),
-    ...(negative > 0 ? [words.lagNegative(count(negative))] : []),
-    ...(zero > 0 ? [words.lagZero(count(zero))] : []),
+    say('Number of rows by lag, for {rows} rows; the lag axis is logarithmic.', { rows: count(rows) }),
+    ...(negative > 0
+      ? [
+          say('{rows} rows have the second time before the first; they are not drawn.', {
+            rows: count(negative),
+          }),
+        ]
+      : []),
+    ...(zero > 0
+      ? [say('{rows} rows have the same time twice; they are not drawn.', { rows: count(zero) })]
+      : []),
   ].join(' ');
-  if (bars.length === 0) return html`<p><strong>${words.lagSpread}</strong> ${caption}</p>`;
-  return figure(words, {
-    title: words.lagSpread,
+  if (bars.length === 0) return html`<p><strong>${title}</strong> ${caption}</p>`;
+  return figure(context, {
+    title,
     caption,
-    chart: lagHistogram(`${words.lagSpread}. ${caption}`, bars, words.rows),
+    chart: lagHistogram(`${title}. ${caption}`, bars, say('Rows')),
     figures: table(
-      [
-        { title: words.lagFrom, isNumber: true },
-        { title: words.lagBelow, isNumber: true },
-        { title: words.rows, isNumber: true },
-      ],
+      [number(say('From')), number(say('Below')), number(say('Rows'))],
       bars.map((bar) => [seconds(bar.fromSeconds), seconds(bar.toSeconds), count(bar.rows)]),
-      words.lagSpread,
+      title,
     ),
   });
 }
 
 function timeFigure(
   { buckets, bucketMs, outside }: LagSeries,
-  to: string,
-  { words }: RenderContext,
+  column: string,
+  context: RenderContext,
 ): Html | undefined {
   if (buckets.length === 0) return undefined;
+  const { say } = context;
+  const title = say('Lag over time');
+  const width = seconds(bucketMs / 1000);
   const caption = [
-    words.lagOverTimeChart(to, seconds(bucketMs / 1000)),
-    words.lagIsClose,
-    ...(outside > 0 ? [words.lagOutside(count(outside))] : []),
+    say('Median (p50) and 95th percentile (p95) of the lag, by {column}, in steps of {width}.', {
+      column,
+      width,
+    }),
+    say('Percentiles over time are within one percent of the exact value.'),
+    ...(outside > 0
+      ? [say('{rows} rows are too far from the others in time to be drawn.', { rows: count(outside) })]
+      : []),
   ].join(' ');
-  return figure(words, {
-    title: words.lagOverTime,
+  return figure(context, {
+    title,
     caption,
     legend: [
       ['series-1', 'p50'],
       ['series-2 dashed', 'p95'],
     ],
-    chart: lagOverTime(`${words.lagOverTime}. ${caption}`, buckets, bucketMs, words.lag),
+    chart: lagOverTime(`${title}. ${caption}`, buckets, bucketMs, say('Lag')),
     figures: table(
-      [
-        { title: words.lagFrom, isWhole: true },
-        { title: words.rows, isNumber: true },
-        { title: 'p50', isNumber: true },
-        { title: 'p95', isNumber: true },
-      ],
+      [whole(say('From')), number(say('Rows')), number('p50'), number('p95')],
       buckets.map((bucket) => [
         instantUtc(bucket.startMs),
         count(bucket.rows),
         seconds(bucket.p50Seconds),
         seconds(bucket.p95Seconds),
       ]),
-      words.lagOverTime,
+      title,
     ),
   });
 }
 
-/** Seconds to the microsecond. */
+/** Formats seconds to the microsecond. */
 const exact = (value: number): string => value.toLocaleString('en-US', { maximumFractionDigits: 6 });
 
-function slowestTable(slowest: LagFigures['slowest'], { words }: RenderContext): Html | undefined {
+function slowestTable(slowest: LagFigures['slowest'], { say }: RenderContext): Html | undefined {
   if (slowest.length === 0) return undefined;
-  return html`<h4>${words.slowest}</h4>
+  const title = say('Slowest rows');
+  return html`<h4>${title}</h4>
 <div class="small">${table(
-    [
-      { title: words.key, isNumber: true },
-      { title: words.lag, isNumber: true },
-    ],
+    [number(say('Key')), number(say('Lag'))],
     slowest.map((row) => [row.key, `${exact(row.seconds)} s`]),
-    words.slowest,
+    title,
   )}</div>`;
 }

@@ -1,34 +1,43 @@
 import { count, duration, instantUtc } from '../../format.js';
 import type { RunRecord } from '../../ledger/records.js';
+import type { PlainText } from '../../messages/message.js';
 import { batchesChart } from '../charts/batches.js';
 import type { BackfillFacts } from '../collect.js';
+import type { RenderContext } from '../context.js';
 import { type Html, html } from '../html.js';
-import { figure, table } from '../table.js';
-import type { RenderContext } from './section.js';
+import { figure, number, table, whole } from '../table.js';
 
-/** The runs of a backfill, with throughput and batch size over its batches. */
-export function runsSection(facts: BackfillFacts, { words }: RenderContext): Html {
+const STATUSES: Readonly<Record<RunRecord['status'], PlainText>> = {
+  running: 'running',
+  filled: 'filled, not verified',
+  verified: 'verified',
+  superseded: 'superseded by a rescan',
+};
+
+/** Renders the runs of a backfill, with throughput and batch size over its batches. */
+export function runsSection(facts: BackfillFacts, context: RenderContext): Html {
   const { runs, runCount, points, batchCount } = facts;
-  if (runs.length === 0) return html`<h3>${words.runs}</h3><p>${words.noRuns}</p>`;
-  const number = (title: string) => ({ title, isNumber: true });
+  const { say } = context;
+  const title = say('Runs');
+  if (runs.length === 0) return html`<h3>${title}</h3><p>${say('No run is recorded on this store.')}</p>`;
   const omitted = runCount - runs.length;
   const all = table(
     [
-      number(words.run),
-      { title: words.kind, isWhole: true },
-      { title: words.status, isWhole: true },
-      { title: words.startedAt, isWhole: true },
-      number(words.took),
-      number(words.batches),
-      number(words.rowsRead),
-      number(words.cellsFilled),
-      number(words.cellsSkipped),
-      number(words.rowsPerSecond),
+      number(say('Run')),
+      whole(say('Kind')),
+      whole(say('Status')),
+      whole(say('Started')),
+      number(say('Took')),
+      number(say('Batches')),
+      number(say('Rows read')),
+      number(say('Cells filled')),
+      number(say('Cells skipped')),
+      number(say('Rows per second')),
     ],
     runs.map((run) => [
       run.run,
-      words.runKinds[run.kind],
-      words.runStatuses[run.status],
+      say(run.kind),
+      say(STATUSES[run.status]),
       instantUtc(run.startedAt),
       msOf(run) > 0 ? duration(msOf(run)) : '',
       count(run.batches),
@@ -37,17 +46,23 @@ export function runsSection(facts: BackfillFacts, { words }: RenderContext): Htm
       count(run.cellsSkipped),
       rate(run),
     ]),
-    words.runs,
+    title,
   );
-  const names = { batch: words.batchNumber, run: words.run };
+  return html`<h3>${title}</h3>
+${omitted > 0 ? html`<p>${say('{runs} earlier runs are not shown.', { runs: count(omitted) })}</p>` : undefined}${all}
+${batchCount === 0 ? undefined : batchFigures(points, context)}`;
+}
+
+function batchFigures(points: BackfillFacts['points'], context: RenderContext): Html[] {
+  const { say } = context;
   const figures = table(
     [
-      number(words.batchNumber),
-      number(words.run),
-      { title: words.endedAt, isWhole: true },
-      number(words.rows),
-      number(words.rowsPerSecond),
-      number(words.rowsPerBatch),
+      number(say('Batch')),
+      number(say('Run')),
+      whole(say('Finished')),
+      number(say('Rows')),
+      number(say('Rows per second')),
+      number(say('Rows per batch')),
     ],
     points.map((point) => [
       point.firstBatch === point.lastBatch ? point.lastBatch : `${point.firstBatch}–${point.lastBatch}`,
@@ -57,29 +72,33 @@ export function runsSection(facts: BackfillFacts, { words }: RenderContext): Htm
       count(point.rowsPerSecond),
       count(point.rowsPerBatch),
     ]),
-    words.throughput,
+    say('Throughput'),
   );
   const charts = [
-    [words.throughput, words.throughputChart, 'rowsPerSecond', words.rowsPerSecond],
-    [words.batchSize, words.batchSizeChart, 'rowsPerBatch', words.rowsPerBatch],
+    [
+      say('Throughput'),
+      say('Rows per second while a batch ran; pauses between batches do not count.'),
+      'rowsPerSecond',
+      say('Rows per second'),
+    ],
+    [
+      say('Batch size'),
+      say('Rows per batch; the size follows how long the batch before held the write lock.'),
+      'rowsPerBatch',
+      say('Rows per batch'),
+    ],
   ] as const;
-  return html`<h3>${words.runs}</h3>
-${omitted > 0 ? html`<p>${words.earlierLeftOut(count(omitted))}</p>` : undefined}${all}
-${
-  batchCount === 0
-    ? undefined
-    : charts.map(([title, caption, figureName, name]) =>
-        figure(words, {
-          title,
-          caption,
-          chart: batchesChart(`${title}. ${caption}`, points, figureName, { ...names, figure: name }),
-          figures,
-        }),
-      )
-}`;
+  return charts.map(([title, caption, series, name]) =>
+    figure(context, {
+      title,
+      caption,
+      chart: batchesChart(`${title}. ${caption}`, points, series, { series: name, batch: say('Batch') }),
+      figures,
+    }),
+  );
 }
 
-/** How long a run took, pauses and the time between two processes and all; 0 when it has not ended. */
+/** Duration of a run, including pauses and interruptions; 0 if it has not finished. */
 const msOf = ({ startedAt, filledAt }: RunRecord): number =>
   filledAt === null ? 0 : Date.parse(filledAt) - Date.parse(startedAt);
 

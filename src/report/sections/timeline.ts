@@ -1,135 +1,118 @@
 import { duration, instantUtc } from '../../format.js';
-import type { Step } from '../../steps/step.js';
+import type { PlainText } from '../../messages/message.js';
 import { type TimelineEvent, timelineChart } from '../charts/timeline.js';
 import type { ReportFacts } from '../collect.js';
+import { badge, type RenderContext } from '../context.js';
 import { type Html, html } from '../html.js';
-import type { Messages } from '../messages.js';
-import { figure, table } from '../table.js';
-import { badge, type RenderContext } from './section.js';
+import { figure, number, table, whole } from '../table.js';
 
-/** When commands, steps, runs and verdicts were: drawn, and in tables. */
-export function timelineSection(facts: ReportFacts, { words }: RenderContext): Html {
-  const events = eventsOf(facts, words);
+/** Renders the times of commands, steps, runs and verdicts, as a chart and in tables. */
+export function timelineSection(facts: ReportFacts, context: RenderContext): Html {
+  const { say } = context;
+  const events = eventsOf(facts, context);
+  const title = say('Timeline');
+  const caption = say('Times of commands, steps, runs and recorded verdicts.');
   const chart =
     events.length === 0
-      ? undefined
-      : figure(words, {
-          title: words.timeline,
-          caption: words.timelineChart,
-          chart: timelineChart(`${words.timeline}. ${words.timelineChart}`, events),
-          figures: html`${commandsTable(facts, words)}${verdictsTable(facts, words)}`,
+      ? html`<p>${say('No command has changed this store yet.')}</p>`
+      : figure(context, {
+          title,
+          caption,
+          chart: timelineChart(`${title}. ${caption}`, events),
+          figures: html`${commandsTable(facts, context)}${verdictsTable(facts, context)}`,
         });
-  return html`<section><h2>${words.timeline}</h2>
-<h3>${words.steps}</h3>
-${stepsTable(facts, words)}${chart ?? html`<p>${words.noCommands}</p>`}</section>
+  return html`<section><h2>${title}</h2>
+<h3>${say('Steps')}</h3>
+${stepsTable(facts, context)}${chart}</section>
 `;
 }
 
-function eventsOf(
-  { steps, backfills, commands, generatedAt }: ReportFacts,
-  words: Messages,
-): TimelineEvent[] {
-  const at = (time: string): number => Date.parse(time);
-  const isOne = backfills.length === 1;
-  const laneOf = (kind: 'run' | 'verification', name: string): string =>
-    isOne ? words.events[kind] : `${name} ${words.events[kind]}`;
-  const events = [
-    ...commands.map(
-      ({ startedAt }): TimelineEvent => ({
-        lane: words.events.command,
-        startMs: at(startedAt),
-        endMs: at(startedAt),
-        color: 'series-3',
-      }),
-    ),
-    ...steps.flatMap(({ name, record }): TimelineEvent[] =>
-      record
-        ? [
-            {
-              lane: name,
-              startMs: at(record.startedAt),
-              endMs: at(record.appliedAt ?? record.startedAt),
-              color: 'series-1',
-            },
-          ]
-        : [],
-    ),
-    ...backfills.flatMap(({ step, runs, verdicts }): TimelineEvent[] => [
-      ...runs.map(
-        ({ startedAt, filledAt }): TimelineEvent => ({
-          lane: laneOf('run', step.name),
-          startMs: at(startedAt),
-          endMs: filledAt === null ? at(startedAt) : at(filledAt),
-          color: 'series-2',
-        }),
-      ),
-      ...verdicts.map(
-        ({ verdict, verifiedAt }): TimelineEvent => ({
-          lane: laneOf('verification', step.name),
-          startMs: at(verifiedAt),
-          endMs: at(verifiedAt),
-          color: verdict,
-        }),
-      ),
-    ]),
-  ];
-  const isKnown = ({ startMs, endMs }: TimelineEvent): boolean =>
-    startMs <= endMs && endMs <= generatedAt.getTime() + YEAR_MS;
-  return events.filter(isKnown);
-}
-
-/** An entry of the ledger further ahead than this is no time that a chart could show. */
+/** Events further ahead than this have a wrong clock, and would squeeze all others. */
 const YEAR_MS = 365 * 86_400_000;
 
-function stepsTable({ steps }: ReportFacts, words: Messages): Html {
+function eventsOf(
+  { steps, backfills, commands, generatedAt }: ReportFacts,
+  { say }: RenderContext,
+): TimelineEvent[] {
+  const event = (
+    lane: string,
+    color: TimelineEvent['color'],
+    start: string,
+    end: string | null = null,
+  ): TimelineEvent => ({ lane, color, startMs: Date.parse(start), endMs: Date.parse(end ?? start) });
+  const laneOf = (name: string, kind: string): string => (backfills.length === 1 ? kind : `${name} ${kind}`);
+  const events = [
+    ...commands.map(({ startedAt }) => event(say('commands'), 'series-3', startedAt)),
+    ...steps.flatMap(({ name, record }) =>
+      record ? [event(name, 'series-1', record.startedAt, record.appliedAt)] : [],
+    ),
+    ...backfills.flatMap(({ step: { name }, runs, verdicts }) => [
+      ...runs.map(({ startedAt, filledAt }) =>
+        event(laneOf(name, say('runs')), 'series-2', startedAt, filledAt),
+      ),
+      ...verdicts.map(({ verdict, verifiedAt }) => event(laneOf(name, say('verdicts')), verdict, verifiedAt)),
+    ]),
+  ];
+  return events.filter(({ startMs, endMs }) => startMs <= endMs && endMs <= generatedAt.getTime() + YEAR_MS);
+}
+
+const STEP_KINDS: ReadonlyMap<string, PlainText> = new Map<string, PlainText>([
+  ['schema', 'schema'],
+  ['sql', 'SQL statements'],
+  ['backfill', 'backfill'],
+  ['require', 'requirement'],
+]);
+
+function stepsTable({ steps }: ReportFacts, { say }: RenderContext): Html {
   return table(
     [
-      { title: words.step },
-      { title: words.kind, isWhole: true },
-      { title: words.status, isWhole: true },
-      { title: words.startedAt, isWhole: true },
-      { title: words.endedAt, isWhole: true },
-      { title: words.took, isNumber: true },
+      { title: say('Step') },
+      whole(say('Kind')),
+      whole(say('Status')),
+      whole(say('Started')),
+      whole(say('Finished')),
+      number(say('Took')),
     ],
-    steps.map(({ name, kind, record }) => [
-      name,
-      kind in words.stepKinds ? words.stepKinds[kind as Step['kind']] : kind, // of another version: as it is
-      words.stepStatuses[record?.status ?? 'pending'],
-      record ? instantUtc(record.startedAt) : '',
-      record?.appliedAt ? instantUtc(record.appliedAt) : '',
-      record?.appliedAt ? duration(record.durationMs) : '',
-    ]),
-    words.steps,
+    steps.map(({ name, kind, record }) => {
+      const known = STEP_KINDS.get(kind);
+      return [
+        name,
+        known ? say(known) : kind,
+        say(record?.status ?? 'pending'),
+        record ? instantUtc(record.startedAt) : '',
+        record?.appliedAt ? instantUtc(record.appliedAt) : '',
+        record?.appliedAt ? duration(record.durationMs) : '',
+      ];
+    }),
+    say('Steps'),
   );
 }
 
-function commandsTable({ commands }: ReportFacts, words: Messages): Html {
-  return html`<h4>${words.commands}</h4>
+function commandsTable({ commands }: ReportFacts, { say, list }: RenderContext): Html {
+  const title = say('Commands that changed the store');
+  return html`<h4>${title}</h4>
 ${table(
-  [{ title: words.time, isWhole: true }, { title: words.command }, { title: words.steps }],
-  commands.map(({ command, steps, startedAt }) => [instantUtc(startedAt), command, steps.join(words.comma)]),
-  words.commands,
+  [whole(say('Time')), { title: say('Command') }, { title: say('Steps') }],
+  commands.map(({ command, steps, startedAt }) => [instantUtc(startedAt), command, list(steps)]),
+  title,
 )}`;
 }
 
-function verdictsTable({ backfills }: ReportFacts, words: Messages): Html {
+function verdictsTable({ backfills }: ReportFacts, context: RenderContext): Html {
+  const { say } = context;
+  const title = say('Recorded verdicts');
   const rows = backfills.flatMap(({ step, verdicts }) =>
     verdicts.map(({ verifiedAt, run, verdict }) => [
       instantUtc(verifiedAt),
       step.name,
       run,
-      badge(verdict, words),
+      badge(verdict, context),
     ]),
   );
-  return html`<h4>${words.recordedVerdicts}</h4>
+  return html`<h4>${title}</h4>
 ${table(
-  [
-    { title: words.time, isWhole: true },
-    { title: words.backfill },
-    { title: words.run, isNumber: true },
-    { title: words.verdict },
-  ],
+  [whole(say('Time')), { title: say('Backfill') }, number(say('Run')), { title: say('Verdict') }],
   rows,
-  words.recordedVerdicts,
+  title,
 )}`;
 }
