@@ -132,8 +132,8 @@ export function refuseOtherOptions(options: CliOptions, { postgres }: StoreAddre
     if (row.only !== 'file' || given.get(name) === undefined) continue;
     throw new BackfillError(
       'USAGE',
-      msg('{option} is for a store that is a file', { option: nameOf(row) }),
-      msg('Leave it out: a database of a server is backed up and kept by its own means'),
+      msg('{option} is for a file', { option: nameOf(row) }),
+      msg('Remove it: a PostgreSQL database is backed up with its own tools'),
     );
   }
 }
