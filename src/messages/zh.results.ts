@@ -23,7 +23,7 @@ export const zhResults = {
     '有待处理的工作，请运行：umzug-backfill deploy （{names}）',
   'Nothing to do: no step is applied.': '无事可做：没有已应用的步骤。',
   '{#reverted} cells reverted, {#kept} kept (they, or their sources, changed since)':
-    '撤回 {taken} 个单元格，{kept} 个因其自身或推导来源其间被修改而保留',
+    '撤销 {reverted} 个单元格，保留 {kept} 个（其自身或推导来源已被修改）',
   '{#cells} cells kept (their values can no longer be derived)':
     '{cells} 个单元格保留，因为已无法再询问当初填充它们的内容',
   '{#cells} cells of missing rows (deleted, or their key changed)':

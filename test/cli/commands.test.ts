@@ -50,7 +50,7 @@ describe('the commands', () => {
     expect(up.stdout).to.include(
       `applied ${schemaStep}\napplied ${backfillStep}\nVerification of ${backfillStep}`,
     );
-    expect(up.stdout).to.match(/The store grew by .* VACUUM would/);
+    expect(up.stdout).to.match(/The store grew by .* VACUUM /);
     expect(
       up.stderr
         .trim()
@@ -270,7 +270,7 @@ describe('the commands', () => {
     expect(cells()).to.equal(filled);
     await look(['status', '--check']);
     expect((await look(['down', '--dry-run'])).stdout).to.include(
-      `${filled.toLocaleString('en')} cells taken back`,
+      `${filled.toLocaleString('en')} cells reverted`,
     );
   });
 });
