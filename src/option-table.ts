@@ -88,14 +88,15 @@ export const BACKUP_OPTIONS = {
   folder: {
     kind: FOLDER,
     flag: '--backup-dir <folder>',
-    help: each(CHANGING, "folder of backups (default: the store's folder)"),
+    help: each(CHANGING, 'where backups are written'),
+    usual: "the store's folder",
     only: 'file',
   },
   check: {
     kind: oneOf('quick', 'full'),
     default: 'quick',
     flag: '--check-backup <depth>',
-    help: each(CHANGING, 'what is checked of a backup: every page, or each index too'),
+    help: each(CHANGING, 'depth of the damage check of a backup: every page, or each index too'),
     only: 'file',
   },
   keep: {
@@ -128,7 +129,8 @@ export const RUN_OPTIONS = {
     kind: POSITIVE,
     default: 40,
     flag: '--target-batch-ms <ms>',
-    help: each(FILLING, 'target duration of a batch (default: 40 for a file, 200 for a server)'),
+    help: each(FILLING, 'target duration of a batch'),
+    usual: '40 for a file, 200 for a server',
   },
   pace: {
     kind: oneOf('courteous', 'full'),
@@ -160,35 +162,34 @@ export const RUN_OPTIONS = {
   backup: {
     kind: object(msg('false or an object'), isBackup, BACKUP_OPTIONS),
     flag: '--no-backup',
-    help: each(FILLING, 'change the store without a backup (default: a file is backed up first)'),
+    help: each(FILLING, 'change the store without a backup'),
+    usual: 'a backup of a file',
   },
   lockTimeoutMs: {
     kind: NOT_NEGATIVE,
     default: 60_000,
     flag: '--lock-timeout <seconds>',
     unit: 1000,
-    help: {
-      ...each(CHANGING, 'how long to wait for another run; 0: not at all'),
-      deploy: `how long to wait for another run; 0: not at all (default: ${DEPLOY_LOCK_TIMEOUT_MS / 1000})`,
-    },
+    help: each(CHANGING, 'how long to wait for another run; 0: not at all'),
+    usual: { deploy: `${DEPLOY_LOCK_TIMEOUT_MS / 1000}` },
   },
   allowTriggers: {
     kind: BOOLEAN,
     flag: '--allow-triggers',
-    help: each(FILLING, 'let updates fire the triggers of the table (default: refuse it)'),
+    help: each(FILLING, 'let updates fire the triggers of the table'),
+    usual: 'refuse it',
   },
   confirmed: {
     kind: BOOLEAN,
     flag: '--yes',
-    help: each(
-      ON_STORE,
-      'agree to lose values, to lock for long, or to trust other roles of a server (default: refuse it)',
-    ),
+    help: each(ON_STORE, 'agree to lose values, to lock for long, or to trust other roles of a server'),
+    usual: 'refuse it',
   },
   strict: {
     kind: BOOLEAN,
     flag: '--strict',
-    help: each(ON_STORE, 'refuse steps that changed since they were applied (default: warn)'),
+    help: each(ON_STORE, 'refuse steps that changed since they were applied'),
+    usual: 'warn',
   },
   signal: { kind: object(msg('an AbortSignal'), isSignal) },
   onEvent: { kind: FUNCTION },

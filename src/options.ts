@@ -22,8 +22,10 @@ export interface Option<Value = unknown> {
   readonly default?: Value;
   /** The flag, such as `--batch-size <rows>`. Absent for an option of the API alone. */
   readonly flag?: string;
-  /** Commands that take the flag, with its help. A help that states no default is followed by that of the row. */
+  /** Commands that take the flag, with its help. */
   readonly help?: Help;
+  /** Words for the default, of all commands or by command, where the value of the row does not say it. */
+  readonly usual?: string | Help;
   /** Value of the option for 1 of the flag, where their units differ. Default 1. */
   readonly unit?: number;
   /** The only kind of store that the option applies to. Default: both. */
@@ -49,6 +51,12 @@ export type RowsOf<Options> = {
 export type ValuesOf<Table extends OptionTable> = {
   readonly [Name in keyof Table]?: Table[Name] extends Option<infer Value> ? Value | undefined : never;
 };
+
+/** Returns the default of a flag, in the unit of the flag. */
+export function usualOf({ usual, unit = 1, ...row }: Option, command: string): string {
+  const words = typeof usual === 'string' ? usual : usual?.[command];
+  return words ?? String(typeof row.default === 'number' ? row.default / unit : row.default);
+}
 
 const kind = <Value>(
   expected: Message,

@@ -6,11 +6,16 @@ import { describe, it } from 'mocha';
 import { apiPage } from './support/api-page.js';
 import { root, useFolder } from './support/cli.js';
 import { readEntries } from './support/declarations.js';
+import { withOptionTables } from './support/options-page.js';
 import { manifest } from './support/package.js';
 
 // The public API is documented where it stands, and docs/api.md is made of that: UMZUG_BACKFILL_API=write writes the page.
 
-const page = join(root, 'docs/api.md');
+function expectPage(file: string, expected: string): void {
+  const page = join(root, file);
+  if (process.env.UMZUG_BACKFILL_API === 'write') writeFileSync(page, expected);
+  expect(readFileSync(page, 'utf8')).to.equal(expected);
+}
 
 describe('the public API', () => {
   const folder = useFolder();
@@ -79,9 +84,11 @@ describe('the public API', () => {
     expect(stdout, stderr).to.equal('schema\n');
   });
 
-  it('is what docs/api.md says (`npm run api` writes it)', () => {
-    const expected = apiPage();
-    if (process.env.UMZUG_BACKFILL_API === 'write') writeFileSync(page, expected);
-    expect(readFileSync(page, 'utf8')).to.equal(expected);
+  it('is what docs/api.md says (`npm run api` writes it)', () => expectPage('docs/api.md', apiPage()));
+
+  it('has the options that docs/cli.md says (`npm run api` writes its tables)', () => {
+    const page = readFileSync(join(root, 'docs/cli.md'), 'utf8');
+    expect(page.match(/<!-- options: /g)).to.have.length(4);
+    expectPage('docs/cli.md', withOptionTables(page));
   });
 });

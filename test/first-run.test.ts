@@ -124,7 +124,7 @@ for (const engine of OWN_ENGINES) {
           cellsToFill: { b: 0 },
           valuesLeft,
         });
-        const line = '25 rows hold a value already and are left as they are: 25 in b';
+        const line = '25 rows already have a value and are left unchanged: 25 in b';
         expect((await commands.text('up', '--dry-run')).stdout).to.include(`\n  ${line}\n`);
         expect((await commands.text('up')).stdout).to.include(`001-own: ${line}\n`);
         expect(await own.rows(`SELECT count(*) FROM t WHERE b = 'own'`)).to.satisfy(

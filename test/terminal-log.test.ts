@@ -66,7 +66,7 @@ describe('the log on a terminal', () => {
     expect(up.stdout)
       .to.include('applied 001-paid-at')
       .and.include('Backup: ')
-      .and.include('1 rows hold a value already');
+      .and.include('1 rows already have a value');
     expect((await logged(path, ['down', '--yes'])).lines).to.deep.equal(['reverting 001-paid-at']);
   });
 
@@ -75,7 +75,7 @@ describe('the log on a terminal', () => {
     const { lines } = await logged(path, ['up', '--no-backup', '--log-level', 'debug']);
     expect(lines.filter((line) => !/pause of/.test(line))).to.deep.equal([
       'applying 001-paid-at',
-      '001-paid-at: 1 rows hold a value already and are left as they are: 1 paid_at',
+      '001-paid-at: 1 rows already have a value and are left unchanged: 1 paid_at',
       '001-paid-at: batches start',
       '001-paid-at: first run starts',
       'batch 1 of 001-paid-at: 1,000 rows, 999 cells filled, 1 skipped, up to key 1001, TIME',

@@ -220,7 +220,7 @@ return { first: 'x' };`);
 
         for (const [env, isTTY, why] of [
           [{ CI: 'true' }, true, 'CI is set'],
-          [{}, false, 'the log goes to no terminal'],
+          [{}, false, 'the log does not go to a terminal'],
         ] as const) {
           const stderr = Object.assign(collector(), { isTTY });
           const result = await runCli(['up', '--show-values', ...named], { cwd: project.path, stderr, env });

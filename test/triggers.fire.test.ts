@@ -80,7 +80,7 @@ describe('triggers that updates fire', () => {
       const { steps } = (await look(['up', '--dry-run', '--json'])).json();
       expect(steps[1].fill.triggers).to.deep.equal(names);
       const { stdout } = await look(['up', '--dry-run']);
-      expect(stdout).to.contain(`triggers that each update fires: ${names.join(', ')}\n`);
+      expect(stdout).to.contain(`triggers fired by each update: ${names.join(', ')}\n`);
     });
 
     it('do not keep the schema step from being applied alone', () => on(store()).run(['up', '--step', '1']));

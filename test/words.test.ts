@@ -28,7 +28,7 @@ const OTHER_FILES =
 
 /** Calls and constants whose texts are not told: help, metrics, statements, names of moments, defects of this program. */
 const OTHER_CALLS =
-  /^(?:description|option|addHelpText|Option|argument|sequence|hasSequence|indexOfSequence|isIn|registerList|HELP|METRICS_FILE|metricLines|failpoint|exec|all|allExact|get|pluck|RangeError|RegExp|script|writeFileSync|shellWord|program|store|copies|barText|remember|sessionName|instantSql|SESSION_SETTINGS|KNOWN|PostgresError|endsWith|OBJECTS|REJECTED_SQL)$/;
+  /^(?:description|option|addHelpText|Option|argument|sequence|hasSequence|indexOfSequence|isIn|HELP|METRICS_FILE|metricLines|failpoint|exec|all|allExact|get|pluck|RangeError|RegExp|script|writeFileSync|shellWord|program|storeFlag|backups|\w+Command|barText|remember|sessionName|instantSql|SESSION_SETTINGS|KNOWN|PostgresError|endsWith|OBJECTS|REJECTED_SQL)$/;
 
 /** Parts of statements and of commands. */
 const SQL =

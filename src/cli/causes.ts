@@ -1,18 +1,16 @@
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { classOf, framesOf, messageOf } from '../thrown.js';
 import type { CliContext } from './cli.js';
 import { given } from './options.js';
 import { printLines } from './print.js';
 
-/** What is told of an error beside itself: what caused it. */
-
-/** Why messages of errors, which may quote rows, are not shown; undefined if they may be. */
-const whyHidden = ({ env, stderr }: CliContext): string | undefined =>
-  env.CI ? 'CI is set' : stderr.isTTY ? undefined : 'the log goes to no terminal';
+/** Returns why messages of errors, which may quote rows, are hidden; undefined if they may be shown. */
+const whyHidden = ({ env, stderr }: CliContext): Message | undefined =>
+  env.CI ? msg('CI is set') : stderr.isTTY ? undefined : msg('the log does not go to a terminal');
 
 /**
- * Refuses `--show-values` where what it shows would be kept.
+ * Refuses `--show-values` if its output could be kept.
  *
  * @throws {BackfillError} `USAGE`
  */
@@ -22,13 +20,13 @@ export function requireTerminal(context: CliContext): void {
   throw new BackfillError(
     'USAGE',
     msg('--show-values may show contents of rows, and {why}', { why }),
-    msg('Run the command at a terminal, or leave the option out; testBackfill() shows them of its own rows'),
+    msg('Run the command on a terminal, or without the option; testBackfill() shows them for its own rows'),
   );
 }
 
 /**
- * Prints an error's causes to stderr, before the error itself, whose hint comes last: with `--log-level debug` the class and the stack of the error and each cause, with `--show-values` messages of
- * those that are not this package's own.
+ * Prints the causes of an error to stderr, before the error itself, whose hint comes last: with `--log-level debug` class and stack of the
+ * error and of each cause; with `--show-values` the messages of errors of other packages.
  */
 export function printCauses(error: unknown, argv: readonly string[], context: CliContext): void {
   const isDebug = /^(?:debug|trace)$/.test(given(argv, '--log-level') ?? '');

@@ -1,22 +1,21 @@
-import { resolve } from 'node:path';
-import type { Command } from 'commander';
 import { anySignal } from '../abort.js';
 import { type StoreAddress, storeAddress } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject, type Project } from '../config.js';
-import { expandHome, locateStore } from '../db/path.js';
+import { locateStore } from '../db/path.js';
 import { plaintextWarnings } from '../db/postgres/tls.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { storeArguments } from '../fleet/stores.js';
 import { type Lang, loadTranslator, localeLang, type Translate } from '../messages/lang.js';
 import { english } from '../messages/message.js';
 import type { MigratorEvent, MigratorOptions } from '../migrate/options.js';
+import type { CommandName } from '../option-table.js';
 import { withKnownPlaces } from '../places.js';
 import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
 import { becomeOwner } from './become-owner.js';
 import { printCauses, requireTerminal } from './causes.js';
 import { confirm } from './confirm.js';
-import { asRunnable, type HintContext } from './hints.js';
+import { asRunnable, type HintContext, hintContext } from './hints.js';
 import { createEventLogger, isInfoLogged, type LoggedEvent } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
 import {
@@ -26,36 +25,38 @@ import {
   migratorOptions,
   refuseOtherOptions,
 } from './options.js';
-import { type Lines, printLines, toJson } from './print.js';
+import { printLines, toJson } from './print.js';
 import { progressView } from './progress.js';
-import { errorLines } from './text.js';
+import { type SignalHandlers, signalHandlers } from './signals.js';
+import { errorLines, type Line, renderLines } from './text.js';
 
-/** What the command line runs in: the process's own environment and streams, or a test's. */
+/** Environment and streams of the command line: those of the process, or a test's. */
 export interface CliContext {
   readonly env: NodeJS.ProcessEnv;
-  /** Folder in which the config file is looked for. */
+  /** Folder in which the config file is looked up. */
   readonly folder: string;
-  /** Where a person may answer a question. Default: nobody is there. */
+  /** Input for confirmations. Default: none, so that nothing is confirmed. */
   readonly stdin?: InputStream;
-  /** Takes the result. */
+  /** Receives the result. */
   readonly stdout: OutputStream;
-  /** Takes the log, the progress and an error's text. */
+  /** Receives the log, the progress and an error's text. */
   readonly stderr: OutputStream;
-  /** The clock that records go by. Default: the system's. */
+  /** Clock for the times in the ledger. Default: the system's. */
   readonly now?: () => Date;
-  /** Told the error that ends a command, beside its being printed: in English, its commands not made to run as they stand. */
+  /** Called with the error that ends a command, in addition to its output. The commands in its hint are not made runnable. */
   readonly onError?: (error: BackfillError) => void;
-  /** Further fields of every line of the log. Default: none. */
+  /** Fields added to every log line. Default: none. */
   readonly logFields?: Readonly<Record<string, string>>;
   /** Whether the process serves this command alone, so that root may be given up for good. Default false: root is refused on a store of others. */
   readonly ownsProcess?: boolean;
-  /** What an embedding program brings instead of a config file. Default: the config file of the folder counts. */
+  /** Project of an embedding program. Default: that of the config file in the folder. */
   readonly embedding?: Embedding;
 }
 
+/** An input stream that may be a terminal. */
 export type InputStream = NodeJS.ReadableStream & { readonly isTTY?: boolean };
 
-/** A stream that may be a terminal, so many columns wide. */
+/** An output stream that may be a terminal of `columns` characters. */
 export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
 
 /** A result in its two forms. */
@@ -63,211 +64,220 @@ export interface CommandResult {
   /** For programs. */
   readonly json: unknown;
   /** For people. */
-  readonly text: Lines;
-  /** Default 0, or that of `error`. */
+  readonly text: readonly Line[];
+  /** Default: 0, or that of `error`. */
   readonly exitCode?: number;
-  /** What ended the command, after it may have done something. Part of `json`, not of `text`. */
+  /** The error that ended the command, possibly after it changed something. It is in `json`, and is printed after `text`. */
   readonly error?: BackfillError | undefined;
 }
 
-/** Who reads what a command tells. */
+/** The reader of a result. */
 export interface Presenter {
   readonly lang: Lang;
-  /** Says a text in the reader's language. */
+  /** Renders a text in the reader's language. */
   readonly translate: Translate;
-  /** Makes of the commands that a text names such that run as they stand. */
+  /** Makes the commands in a text runnable as they are. */
   readonly toRunnable: (text: string) => string;
-  /** Width of the terminal that the result goes to, in characters; undefined where it goes elsewhere. */
+  /** Width of the terminal that receives the result, in characters; undefined without one. */
   readonly columns: number | undefined;
 }
 
-/** What a command does with its store. */
-export type CommandHandler = (migrator: MigratorOptions, presenter: Presenter) => Promise<CommandResult>;
-
-/** What a command does with the files of a folder, at a time. `enter` must be called before a store's files are touched. */
-export type LocalHandler = (
-  folder: string,
-  presenter: Presenter,
-  now: Date,
-  enter: Enter,
-) => Promise<CommandResult>;
-
-/** Gives up root for the owner of the store at `path`. */
-export type Enter = (path: string, project: Project) => void;
-
-/** Runs commands: loads the project, finds the store, listens to signals, prints the result. */
-export interface Cli {
-  /** Notes which command is run. */
-  begin(command: string): void;
-  /** Runs one command and keeps its exit code. */
-  run(options: CliOptions, act: CommandHandler): Promise<void>;
-  /** Runs one command on the files of the current folder, without a store, and keeps its exit code. */
-  runWithoutStore(options: CliOptions, act: LocalHandler): Promise<void>;
+/** A command as it was called. */
+export interface Call {
+  readonly options: CliOptions;
+  readonly args: readonly string[];
+  readonly presenter: Presenter;
 }
 
-/** Registers one command. */
-export type Register = (program: Command, cli: Cli) => void;
+/** A call of a command on the files of a folder. */
+export interface FolderCall extends Call {
+  readonly now: Date;
+  /** Gives up root for the owner of the store at `path`. Must be called before a store's files are touched. */
+  readonly enter: (path: string, project: Project) => void;
+}
 
-/** Told what comes of a call. */
-export interface CliCallbacks {
-  /** The exit code of a command that ended without an error. */
-  readonly exit: (code: number) => void;
-  /** What hints take over, as soon as it is known. */
-  readonly setHintContext: (what: HintContext) => void;
+interface CommandBase {
+  readonly name: CommandName;
+  readonly description: string;
+  /** Argument and its help, as commander takes them. Default: none. */
+  readonly argument?: readonly [name: string, help: string];
+  /** Example for the help, without the program's name. */
+  readonly example: string;
+}
+
+/** A command that needs a store. */
+export interface StoreCommand extends CommandBase {
+  run(migrator: MigratorOptions, call: Call): Promise<CommandResult>;
+}
+
+/** A command that needs no store. */
+export interface FolderCommand extends CommandBase {
+  runIn(folder: string, call: FolderCall): Promise<CommandResult>;
+}
+
+/** An invocation of the program. */
+export interface Invocation {
+  readonly context: CliContext;
+  /** All arguments; they may name several stores. */
+  readonly argv: readonly string[];
+  /** Called with the context for hints, as soon as it is known. */
+  readonly setHintContext: (hints: HintContext) => void;
 }
 
 /**
- * Makes the runner of commands.
+ * Runs a command and prints its result.
  *
- * @param argv the arguments of the call, which may name several stores
+ * @param call the options and arguments of the command
+ * @returns the exit code
+ * @throws {BackfillError} if the command ends before it has a result
  */
-export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: readonly string[]): Cli {
-  const { env, folder, stdout, stderr, now = () => new Date(), embedding, ownsProcess = false } = context;
-  let command = '';
-  const enter = (path: string, project: Project, log: (event: LoggedEvent) => void): void => {
-    const user = ownsProcess ? becomeOwner(path, project) : undefined;
-    if (user) log({ event: 'user_changed', ...user, store: path });
-  };
-  const langOf = async ({
-    lang = localeLang(env),
-  }: CliOptions): Promise<Pick<Presenter, 'lang' | 'translate'>> => ({
-    lang,
-    translate: await loadTranslator(lang),
+export async function runCommand(
+  command: StoreCommand | FolderCommand,
+  call: Omit<Call, 'presenter'>,
+  invocation: Invocation,
+): Promise<number> {
+  if ('run' in command) return await runOnStore(command, call, invocation);
+  const { context, argv } = invocation;
+  const { options } = call;
+  const reader = await readerOf(options, context);
+  const presenter = presenterFor(reader, { dbPath: options.dbPath }, context);
+  const log = createEventLogger({ level: 'info', stream: context.stderr, translate: reader.translate });
+  const result = await command.runIn(context.folder, {
+    ...call,
+    presenter,
+    now: context.now?.() ?? new Date(),
+    enter: (path, project) => enter(path, project, context, log),
   });
-  const toRunnable =
-    (hints: HintContext) =>
-    (words: string): string =>
-      asRunnable(words, env, { ...hints, program: embedding?.program });
-  const printResult = (
-    output: CommandResult,
-    { json: isJson }: CliOptions,
-    { translate, toRunnable }: Presenter,
-  ): void => {
-    const { json, text, error } = output;
-    if (error) context.onError?.(error);
-    if (isJson) stdout.write(toJson(json, toRunnable));
-    else printLines(stdout, text.map(toRunnable));
-    if (error) printCauses(error, argv, context);
-    if (error && !isJson) printLines(stderr, errorLines(error, translate).map(toRunnable));
-    callbacks.exit(exitCodeOf(output));
-  };
-  return {
-    begin(name) {
-      command = name;
-    },
-    async runWithoutStore(options, act) {
-      const told = await langOf(options);
-      const hints = { dbPath: options.dbPath };
-      const presenter = { ...told, toRunnable: toRunnable(hints), columns: stdout.columns };
-      const log = createEventLogger({ level: 'info', stream: stderr, translate: told.translate });
-      const output = await act(folder, presenter, now(), (path, project) => enter(path, project, log));
-      printResult(output, options, presenter);
-    },
-    async run(options, act) {
-      if (options.showValues) requireTerminal(context);
-      const given = storeArguments(argv);
-      if (given) {
-        const { runFleet } = await import('./fleet.js');
-        callbacks.exit(
-          await runFleet({ command, options, argv, given, ...(await langOf(options)) }, context),
-        );
-        return;
-      }
-      const trust = { trustConfig: options.trustConfig };
-      const loaded = await (embedding?.loadMigrator(trust) ??
-        loadProject(folder, trust).then((project) => ({ project })));
-      const { project, signal, onEvent }: MigratorDefaults = loaded;
-      const { logLevel: level = COMMAND_OPTIONS.logLevel.default } = options;
-      const told = await langOf(options);
-      const log = createEventLogger({
-        level,
-        stream: stderr,
-        translate: told.translate,
-        fields: context.logFields,
-        beforeLine: () => view?.clearLine(),
-      });
-      const view = isInfoLogged(level)
-        ? progressView({
-            stream: stderr,
-            env,
-            log: (progress) => log({ event: 'progress', ...progress }),
-          })
-        : undefined;
-      if (!context.logFields) for (const text of project.stale ?? []) log({ event: 'warning', text });
-      const address = storeAddress(project.config, options, env);
-      const unencrypted = address.postgres ? plaintextWarnings(address.postgres).map(english) : [];
-      if (!context.logFields) for (const text of unencrypted) log({ event: 'warning', text });
-      refuseOtherOptions(options, address);
-      if (!address.postgres) enter(address.path, project, log);
-      const hints = hintContext(options, address, project.config.database.path);
-      callbacks.setHintContext(hints);
-      const presenter = { ...told, toRunnable: toRunnable(hints), columns: stdout.columns };
-      const finding = <Result>(find: () => Promise<Result>): Promise<Result> =>
-        withKnownPlaces(project.config, address, env, find);
-      const { metricsFile } = options;
-      const metrics =
-        metricsFile === undefined
-          ? undefined
-          : await finding(async () => openMetrics(metricsFile, address, log));
-      const stopper = new AbortController();
-      const stop = (name: NodeJS.Signals): void => {
-        removeHandlers(stop); // so that a second signal, of either kind, ends the process at once
-        stopper.abort(name);
-      };
-      const migrator: MigratorOptions = {
-        ...migratorOptions(options, address, loaded),
-        now,
-        signal: anySignal(signal, stopper.signal),
-        onEvent: (event) => {
-          if (!address.postgres) handleBetweenBatches(event, stop);
-          onEvent?.(event);
-          if (event.event !== 'warning' || !unencrypted.includes(event.text)) log(event); // it has been told
-          view?.onEvent(event);
-          metrics?.onEvent(event);
-        },
-      };
-      // Not while a person is asked: what would wait for the answer then ends as ever.
-      const heard = async (how: MigratorOptions): Promise<CommandResult> => {
-        if (address.postgres) addHandlers(stop);
-        try {
-          return await act(how, presenter);
-        } finally {
-          removeHandlers(stop);
-        }
-      };
-      const output = await finding(() => heard(migrator))
-        .catch(async (thrown: unknown) => {
-          if (!(await confirm(rootBackfillError(thrown), options, context, presenter.translate)))
-            throw thrown;
-          return await heard({ ...migrator, confirmed: true });
-        })
-        .catch(async (thrown: unknown) => {
-          metrics?.end(command, rootBackfillError(thrown).exitCode);
-          throw thrown;
-        });
-      metrics?.end(command, exitCodeOf(output));
-      printResult(output, options, presenter);
-    },
-  };
+  return printResult(result, options, presenter, { context, argv });
 }
 
-/** What the commands in hints take over: who runs one may not have this environment, and would run it on another store. */
-function hintContext(
-  options: CliOptions,
-  { path, postgres }: StoreAddress,
-  usual: string | undefined,
-): HintContext {
-  const backupDir = options['backup.folder'];
-  if (postgres)
-    return { databaseUrl: options.postgres ? undefined : path, isPostgres: options.postgres, store: path };
-  const dbPath = options.dbPath ?? (path === usual ? undefined : resolve(expandHome(path)));
-  return { dbPath, backupDir, store: dbPath ?? expandHome(path) };
+type Reader = Pick<Presenter, 'lang' | 'translate'>;
+
+async function readerOf({ lang }: CliOptions, { env }: CliContext): Promise<Reader> {
+  const read = lang ?? localeLang(env);
+  return { lang: read, translate: await loadTranslator(read) };
+}
+
+const presenterFor = (
+  reader: Reader,
+  hints: HintContext,
+  { env, stdout, embedding }: CliContext,
+): Presenter => ({
+  ...reader,
+  toRunnable: (text) => asRunnable(text, env, { ...hints, program: embedding?.program }),
+  columns: stdout.columns,
+});
+
+function printResult(
+  result: CommandResult,
+  { json: isJson }: CliOptions,
+  { translate, toRunnable }: Presenter,
+  { context, argv }: Pick<Invocation, 'context' | 'argv'>,
+): number {
+  const { json, text, error } = result;
+  if (error) context.onError?.(error);
+  if (isJson) context.stdout.write(toJson(json, toRunnable));
+  else printLines(context.stdout, renderLines(text, translate).map(toRunnable));
+  if (error) printCauses(error, argv, context);
+  if (error && !isJson) printLines(context.stderr, errorLines(error, translate).map(toRunnable));
+  return exitCodeOf(result);
 }
 
 const exitCodeOf = ({ error, exitCode }: CommandResult): number => error?.exitCode ?? exitCode ?? EXIT.done;
 
-/** Metrics that go into a file. Where that can't be written in the end, the log says so: the store is what counts. */
-function openMetrics(given: string, store: StoreAddress, log: (event: MigratorEvent) => void): Metrics {
+type Log = (event: LoggedEvent) => void;
+
+function enter(path: string, project: Project, { ownsProcess = false }: CliContext, log: Log): void {
+  const user = ownsProcess ? becomeOwner(path, project) : undefined;
+  if (user) log({ event: 'user_changed', ...user, store: path });
+}
+
+async function runOnStore(
+  command: StoreCommand,
+  call: Omit<Call, 'presenter'>,
+  { context, argv, setHintContext }: Invocation,
+): Promise<number> {
+  const { env, folder, stderr, now = () => new Date(), embedding, logFields } = context;
+  const { options } = call;
+  if (options.showValues) requireTerminal(context);
+  const reader = await readerOf(options, context);
+  const given = storeArguments(argv);
+  if (given) {
+    const { runFleet } = await import('./fleet.js');
+    return await runFleet({ command: command.name, options, argv, given, ...reader }, context);
+  }
+  const trust = { trustConfig: options.trustConfig };
+  const loaded: MigratorDefaults = embedding
+    ? await embedding.loadMigrator(trust)
+    : { project: await loadProject(folder, trust) };
+  const { project, signal } = loaded;
+  const { logLevel: level = COMMAND_OPTIONS.logLevel.default } = options;
+  const log = createEventLogger({
+    level,
+    stream: stderr,
+    translate: reader.translate,
+    fields: logFields,
+    beforeLine: () => view?.clearLine(),
+  });
+  const view = isInfoLogged(level)
+    ? progressView({ stream: stderr, env, log: (progress) => log({ event: 'progress', ...progress }) })
+    : undefined;
+  const warn = (texts: readonly string[]): void => {
+    if (logFields) return; // not once per store of a fleet
+    for (const text of texts) log({ event: 'warning', text });
+  };
+  const address = storeAddress(project.config, options, env);
+  const unencrypted = address.postgres ? plaintextWarnings(address.postgres).map(english) : [];
+  warn([...(project.stale ?? []), ...unencrypted]);
+  refuseOtherOptions(options, address);
+  if (!address.postgres) enter(address.path, project, context, log);
+  const hints = hintContext(options, options['backup.folder'], address, project.config.database.path);
+  setHintContext(hints);
+  const presenter = presenterFor(reader, hints, context);
+  const withPlaces = <Result>(act: () => Promise<Result>): Promise<Result> =>
+    withKnownPlaces(project.config, address, env, act);
+  const { metricsFile } = options;
+  const metrics =
+    metricsFile === undefined
+      ? undefined
+      : await withPlaces(async () => openMetrics(metricsFile, address, log));
+  const handlers = signalHandlers();
+  const migrator: MigratorOptions = {
+    ...migratorOptions(options, address, loaded),
+    now,
+    signal: anySignal(signal, handlers.signal),
+    onEvent: (event) => {
+      if (!address.postgres) handleBetweenBatches(event, handlers);
+      loaded.onEvent?.(event);
+      if (event.event !== 'warning' || !unencrypted.includes(event.text)) log(event); // those are logged above
+      view?.onEvent(event);
+      metrics?.onEvent(event);
+    },
+  };
+  // Signals are not handled during a confirmation: they end the process, which waits for the answer.
+  const run = async (how: MigratorOptions): Promise<CommandResult> => {
+    if (address.postgres) handlers.add();
+    try {
+      return await command.run(how, { ...call, presenter });
+    } finally {
+      handlers.remove();
+    }
+  };
+  const result = await withPlaces(() => run(migrator))
+    .catch(async (thrown: unknown) => {
+      if (!(await confirm(rootBackfillError(thrown), options, context, presenter.translate))) throw thrown;
+      return await run({ ...migrator, confirmed: true });
+    })
+    .catch((thrown: unknown) => {
+      metrics?.end(command.name, rootBackfillError(thrown).exitCode);
+      throw thrown;
+    });
+  metrics?.end(command.name, exitCodeOf(result));
+  return printResult(result, options, presenter, { context, argv });
+}
+
+/** Opens the metrics file. If it cannot be written in the end, a warning is logged, and the command does not fail. */
+function openMetrics(given: string, store: StoreAddress, log: Log): Metrics {
   const path = resolveOutputPath(METRICS_FILE, given, store.postgres ? undefined : locateStore(store.path));
   return collectMetrics((text) => {
     try {
@@ -279,21 +289,10 @@ function openMetrics(given: string, store: StoreAddress, log: (event: MigratorEv
 }
 
 /**
- * On a file, a signal is heard between batches, and waits for the commit. Elsewhere a long statement would keep it from being
- * heard, so that the default holds: the process ends at once, which is safe. On a server it is always heard. A second signal ends the
- * process at once, too.
+ * Handles signals of a run on a file between batches, after the commit. At other times a long statement would delay the handler, so that
+ * the default applies: the process ends at once, which is safe. On a server, signals are always handled.
  */
-function handleBetweenBatches({ event }: MigratorEvent, stop: (name: NodeJS.Signals) => void): void {
-  if (event === 'batches_started') addHandlers(stop);
-  if (event === 'batches_finished') removeHandlers(stop);
-}
-
-const HANDLED_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
-
-function addHandlers(stop: (name: NodeJS.Signals) => void): void {
-  for (const name of HANDLED_SIGNALS) process.on(name, stop);
-}
-
-function removeHandlers(stop: (name: NodeJS.Signals) => void): void {
-  for (const name of HANDLED_SIGNALS) process.removeListener(name, stop);
+function handleBetweenBatches({ event }: MigratorEvent, handlers: SignalHandlers): void {
+  if (event === 'batches_started') handlers.add();
+  if (event === 'batches_finished') handlers.remove();
 }

@@ -1,11 +1,12 @@
 import type { BackfillError, ErrorCode } from '../errors.js';
 import type { Translate } from '../messages/lang.js';
+import { msg } from '../messages/message.js';
 import { visible } from '../visible.js';
 import type { CliContext } from './cli.js';
 import type { CliOptions } from './options.js';
 import { errorLines } from './text.js';
 
-/** What is refused before anything is written, until a person agrees to it. */
+/** Codes of refusals, before anything is written, that a confirmation can lift. */
 const CONFIRMABLE: readonly ErrorCode[] = [
   'CONFIRMATION_REQUIRED',
   'COLUMN_HAS_VALUES',
@@ -19,10 +20,10 @@ const CONFIRMABLE: readonly ErrorCode[] = [
 ];
 
 /**
- * Asks on the terminal whether to go on in spite of a refusal that `--yes` would lift. Where no person can answer, as without a
- * terminal, with `--json` or under `CI`, the answer is no.
+ * Asks on the terminal whether to continue in spite of a refusal that `--yes` would lift. Without a terminal, with `--json` and under `CI`
+ * the answer is no.
  *
- * @returns whether a person has agreed
+ * @returns whether the user agreed
  */
 export async function confirm(
   error: BackfillError,
@@ -31,13 +32,13 @@ export async function confirm(
   translate: Translate,
 ): Promise<boolean> {
   const isLifted = CONFIRMABLE.includes(error.code) && error.hint.includes('--yes') && !confirmed;
-  const isSomebodyThere = stdin?.isTTY && stderr.isTTY && !json && !env.CI;
-  if (!isLifted || !isSomebodyThere) return false;
-  const { createInterface } = await import('node:readline/promises'); // late: a Node without it is to be told that it is too old
-  // The terminal keeps its own line editing, in which Ctrl-C ends the process as ever.
+  const isInteractive = stdin?.isTTY && stderr.isTTY && !json && !env.CI;
+  if (!isLifted || !isInteractive) return false;
+  const { createInterface } = await import('node:readline/promises'); // late, so that a Node without it is reported as too old
+  // Not `terminal`, so that line editing is the terminal's, and Ctrl-C ends the process.
   const lines = createInterface({ input: stdin, output: stderr, terminal: false });
   const end = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
-  const question = [...errorLines(error, translate), `${translate('Go on all the same? [y/N]')} `]
+  const question = [...errorLines(error, translate), `${translate(msg('Continue anyway? [y/N]'))} `]
     .map(visible)
     .join('\n');
   const answer = await Promise.race([lines.question(question), end]);

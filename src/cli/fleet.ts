@@ -5,31 +5,31 @@ import { runPool, type StoreResult } from '../fleet/pool.js';
 import { findStores, ownerOf } from '../fleet/stores.js';
 import { countByExit, exitLabel, worstExit } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
-import type { Lang, Translate } from '../messages/lang.js';
-import { msg } from '../messages/message.js';
+import type { Translate } from '../messages/lang.js';
+import { type Message, msg } from '../messages/message.js';
 import { DEFAULT_REPORT, REPORT_FILE } from '../report/default-file.js';
 import type { FleetFacts } from '../report/fleet-page.js';
 import type { ReportResult } from '../report/report.js';
 import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
-import type { CliContext } from './cli.js';
+import type { CliContext, Presenter } from './cli.js';
 import { reportLines } from './commands/report.js';
 import { asRunnable } from './hints.js';
 import { createEventLogger } from './log.js';
 import { type CliOptions, SINGLE_STORE_FLAGS } from './options.js';
 import { type Lines, printLines, toJson } from './print.js';
 import { table } from './table.js';
-import { errorLines } from './text.js';
+import { errorLines, renderLines } from './text.js';
 
-/** Commands that can be run on many stores. */
+/** Commands that take several stores. */
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
 
-/** At most this many stores that are not done are shown. */
+/** Maximum number of unfinished stores in the result. */
 const MAX_SHOWN = 50;
 
-/** How often the log tells how far the fleet is, in milliseconds. */
+/** Time between two log lines about the progress of the fleet, in milliseconds. */
 const LOG_EVERY_MS = 5000;
 
-/** The arguments without those that name stores, how many processes there are, and the form of the result. */
+/** Returns the arguments without the stores, the number of processes and the form of the result. */
 function withoutStores(argv: readonly string[], report: CliOptions['report']): string[] {
   const left: string[] = [];
   for (let i = 0; i < argv.length; i += 1) {
@@ -41,21 +41,20 @@ function withoutStores(argv: readonly string[], report: CliOptions['report']): s
   return left;
 }
 
-/** What a fleet is run with. */
-export interface FleetCall {
+/** A call of a command on several stores. */
+export interface FleetCall extends Pick<Presenter, 'lang' | 'translate'> {
   readonly command: string;
   readonly options: CliOptions;
   readonly argv: readonly string[];
+  /** The stores of the arguments: paths and patterns. */
   readonly given: readonly string[];
-  readonly lang: Lang;
-  readonly translate: Translate;
 }
 
 /**
- * Runs a command on every store that is given, and prints one summary.
+ * Runs a command on several stores, and prints one summary.
  *
- * @returns the gravest exit code
- * @throws {BackfillError} `USAGE` for a command or an option that is about one store, `STORE_MISSING` for a pattern without a match
+ * @returns the worst exit code
+ * @throws {BackfillError} `USAGE` if the command or an option is for one store only, `STORE_MISSING` if a pattern has no match
  */
 export async function runFleet(
   call: FleetCall,
@@ -105,12 +104,12 @@ export async function runFleet(
     stdout.write(toJson({ command, exitCode, durationMs, stores, ...report }, (hint) => hint));
   else {
     printLines(stdout, fleetText(results, durationMs, translate, toRunnable));
-    if (report.report) printLines(stdout, reportLines(report.report, translate));
+    if (report.report) printLines(stdout, renderLines(reportLines(report.report), translate));
   }
   return exitCode;
 }
 
-/** The result of a store that was not opened. */
+/** Returns the result of a store that was not opened. */
 function refusedStore(path: string, { code, message, hint, exitCode }: BackfillError): StoreResult {
   const error = { code, message, hint };
   return { path, exitCode, durationMs: 0, output: { error: { ...error, exitCode } }, error };
@@ -138,15 +137,15 @@ async function writeReport(
 }
 
 function refuseForFleet(command: string, argv: readonly string[], isEmbedded: boolean): void {
-  const refuse = (message: string): never => {
-    throw new BackfillError('USAGE', message, msg('Give one store with --db-path'));
+  const refuse = (message: Message): never => {
+    throw new BackfillError('USAGE', message, msg('Pass one store with --db-path'));
   };
-  if (!FLEET_COMMANDS.includes(command)) refuse(`The command ${command} is for one store`);
-  const one = SINGLE_STORE_FLAGS.find((option) =>
-    argv.some((word) => word === option || word.startsWith(`${option}=`)),
+  if (!FLEET_COMMANDS.includes(command)) refuse(msg('The command {command} is for one store', { command }));
+  const option = SINGLE_STORE_FLAGS.find((flag) =>
+    argv.some((word) => word === flag || word.startsWith(`${flag}=`)),
   );
-  if (one !== undefined) refuse(`${one} is for one store`);
-  if (isEmbedded) refuse('Several stores need a config file, which other processes can load');
+  if (option !== undefined) refuse(msg('{option} is for one store', { option }));
+  if (isEmbedded) refuse(msg('Several stores need a config file, which other processes can load'));
 }
 
 function fleetText(
@@ -158,22 +157,19 @@ function fleetText(
   const outcome = (code: number): string => translate(exitLabel(code));
   const others = results.filter(({ exitCode }) => exitCode !== EXIT.done);
   const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }) => {
-    const told = error
+    const details = error
       ? errorLines(error, translate).map((line) => toRunnable(path, line).replace(/^(?! {2})/, '  '))
       : [];
-    return [`${path}${translate(': ')}${outcome(exitCode)}`, ...told];
+    return [`${path}${translate(msg(': '))}${outcome(exitCode)}`, ...details];
   });
   const counts = countByExit(results).map(([code, stores]) => [outcome(code), count(stores)]);
+  const hidden = others.length - MAX_SHOWN;
   return [
     ...lines,
-    ...(others.length > MAX_SHOWN
-      ? [
-          translate(
-            msg('… and {stores} more: --json lists all', { stores: count(others.length - MAX_SHOWN) }),
-          ),
-        ]
+    ...(hidden > 0
+      ? [translate(msg('… and {stores} more: --json lists all', { stores: count(hidden) }))]
       : []),
-    ...table([translate('outcome'), translate('stores')], counts),
+    ...table([msg('outcome'), msg('stores')].map(translate), counts),
     translate(
       msg('{stores} stores in {duration}', { stores: count(results.length), duration: duration(durationMs) }),
     ),

@@ -1,33 +1,54 @@
+import { resolve } from 'node:path';
+import type { StoreAddress, StoreFlags } from '../address.js';
+import { expandHome } from '../db/path.js';
 import { onPostgres } from '../server-hints.js';
 import { shellWord } from '../shell.js';
 
-/** What of a call the commands in its hints take over. */
+/** Options of a call that the commands in its hints need. */
 export interface HintContext {
-  /** The store, where it is not the one that the config names. */
+  /** The store, if it is not that of the config. */
   readonly dbPath?: string | undefined;
   readonly backupDir?: string | undefined;
-  /** The database without its password, where it is one of PostgreSQL. */
+  /** The PostgreSQL database, without its password. */
   readonly databaseUrl?: string | undefined;
-  /** Whether it is the one of `DATABASE_URL`. */
+  /** Whether the database is that of `DATABASE_URL`. */
   readonly isPostgres?: boolean | undefined;
-  /** The store, whichever way it was named: it takes the place of STORE in hints. */
+  /** The store, however it was named: replaces STORE in hints. */
   readonly store?: string | undefined;
-  /** How the program is called, where it is another's. Default: as this one was. */
+  /** How an embedding program is called. Default: as this program was. */
   readonly program?: string | undefined;
 }
 
-/** Commands that hints name. */
+/**
+ * Returns the options that the commands in hints need. The store is among them unless it is the config's: who runs such a command may not
+ * have this environment, and would run it on another store.
+ *
+ * @param usual the path in the config
+ */
+export function hintContext(
+  flags: StoreFlags,
+  backupDir: string | undefined,
+  { path, postgres }: StoreAddress,
+  usual: string | undefined,
+): HintContext {
+  if (postgres)
+    return { databaseUrl: flags.postgres ? undefined : path, isPostgres: flags.postgres, store: path };
+  const dbPath = flags.dbPath ?? (path === usual ? undefined : resolve(expandHome(path)));
+  return { dbPath, backupDir, store: dbPath ?? expandHome(path) };
+}
+
+/** Commands that hints contain. */
 const COMMANDS = 'up|deploy|down|status|executed|verify|backfill|skips|restore|report|init|create|lint';
 
-/** A quoted word, or a command; one behind `npm exec --` stands as it is to be run. */
+/** A quoted word, or a command; one after `npm exec --` is already runnable. */
 const HINTED = new RegExp(`(?<!\\w)'(?:[^'\\n]|'\\\\'')*'|(?<!-- )\\bumzug-backfill (${COMMANDS})\\b`, 'g');
 
-/** A command within npm's script: other words can't be put before it. */
+/** A command within npm's script, before which no other word can be put. */
 const HAS_COMMAND = new RegExp(`(?:^|\\s)(?:${COMMANDS}|pending)(?:\\s|$)`);
 
 /**
- * What runs a command as this one was run: the script of npm, where it holds no command of its own; npx, where npm put the
- * program on the PATH for this one alone; else the program's name.
+ * Returns what runs a command as this one was run: the npm script, if it contains no command; npx, if npm put the program on the PATH for
+ * this call only; else the program's name.
  */
 function invocation(env: NodeJS.ProcessEnv, own: string | undefined): string {
   const isNpm = env.npm_lifecycle_event !== undefined || env.npm_command !== undefined;
@@ -38,29 +59,27 @@ function invocation(env: NodeJS.ProcessEnv, own: string | undefined): string {
     : (own ?? 'npx umzug-backfill');
 }
 
+/** Returns the flag that names the store, after a space. */
+function storeFlag({ dbPath, databaseUrl, isPostgres }: HintContext): string {
+  if (databaseUrl !== undefined) return ` --database-url ${shellWord(databaseUrl)}`;
+  if (isPostgres) return ' --postgres';
+  return dbPath === undefined ? '' : ` --db-path ${shellWord(dbPath)}`;
+}
+
 /**
- * Turns the commands that hints name into ones that run as they stand: through npm where this one came through npm, on
- * the same store, with backups in the same folder. A quoted word, as a path that holds such words, stays as it is.
+ * Makes the commands in a hint runnable as they are: through npm if this one came through npm, on the same store, with backups in the same
+ * folder. Quoted words, such as a path that contains a command, are unchanged.
  */
 export function asRunnable(text: string, env: NodeJS.ProcessEnv, context: HintContext): string {
-  const { dbPath, backupDir, databaseUrl, isPostgres } = context;
+  const { backupDir, databaseUrl, isPostgres, store } = context;
   const program = invocation(env, context.program);
-  const store =
-    databaseUrl !== undefined
-      ? ` --database-url ${shellWord(databaseUrl)}`
-      : isPostgres
-        ? ' --postgres'
-        : dbPath === undefined
-          ? ''
-          : ` --db-path ${shellWord(dbPath)}`;
-  const copies = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
-  // Not within a code, as STORE_BUSY.
+  const backups = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
   const meant = databaseUrl !== undefined || isPostgres ? onPostgres(text) : text;
-  const own = context.store;
-  const named = own === undefined ? meant : meant.replace(/\bSTORE\b/g, () => shellWord(own));
+  // A word of its own: not in a code such as STORE_BUSY.
+  const named = store === undefined ? meant : meant.replace(/\bSTORE\b/g, () => shellWord(store));
   return named.replace(HINTED, (found, command?: string) => {
     if (command === undefined) return found;
     const changes = /^(?:up|deploy|down|backfill|restore)$/.test(command);
-    return `${program} ${command}${command === 'create' ? '' : store}${changes ? copies : ''}`;
+    return `${program} ${command}${command === 'create' ? '' : storeFlag(context)}${changes ? backups : ''}`;
   });
 }

@@ -29,7 +29,7 @@ const SENTENCES: {
     isResumed && cursor !== null
       ? '{backfill}: {kind} run resumes after key {cursor}'
       : '{backfill}: {kind} run starts',
-  values_left: '{backfill}: {rows} rows hold a value already and are left as they are: {cells}',
+  values_left: '{backfill}: {rows} rows already have a value and are left unchanged: {cells}',
   nothing_filled: '{backfill}: none of {cells} cells filled; skipped: {skips}',
   batches_started: '{backfill}: batches start',
   batches_finished: '{backfill}: batches finished',

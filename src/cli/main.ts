@@ -5,31 +5,52 @@ import { requireNode } from '../node.js';
 import { PACKAGE_VERSION } from '../package.js';
 import { learnSecrets } from '../secrets.js';
 import { printCauses } from './causes.js';
-import { type CliCallbacks, type CliContext, makeCli } from './cli.js';
-import { registerBackfill } from './commands/backfill.js';
-import { registerCreate } from './commands/create.js';
-import { registerDeploy } from './commands/deploy.js';
-import { registerDown } from './commands/down.js';
-import { registerInit } from './commands/init.js';
-import { registerLint } from './commands/lint.js';
-import { registerReport } from './commands/report.js';
-import { registerRestore } from './commands/restore.js';
-import { registerSkips } from './commands/skips.js';
-import { registerExecuted, registerPending, registerStatus } from './commands/status.js';
-import { registerUp } from './commands/up.js';
-import { registerVerify } from './commands/verify.js';
+import { type CliContext, type FolderCommand, runCommand, type StoreCommand } from './cli.js';
+import { backfillCommand } from './commands/backfill.js';
+import { createCommand } from './commands/create.js';
+import { deployCommand } from './commands/deploy.js';
+import { downCommand } from './commands/down.js';
+import { initCommand } from './commands/init.js';
+import { lintCommand } from './commands/lint.js';
+import { reportCommand } from './commands/report.js';
+import { restoreCommand } from './commands/restore.js';
+import { skipsCommand } from './commands/skips.js';
+import { executedCommand, pendingCommand, statusCommand } from './commands/status.js';
+import { upCommand } from './commands/up.js';
+import { verifyCommand } from './commands/verify.js';
 import { asRunnable, type HintContext } from './hints.js';
 import { refuseNpmKeptOptions } from './npm-swallowed.js';
-import { given, KNOWN_FLAGS } from './options.js';
+import { addFlags, type CliOptions, given, KNOWN_FLAGS } from './options.js';
 import { printLines, toJson, withSafeStreams } from './print.js';
 import { errorJson, errorLines } from './text.js';
 import { usageError } from './usage.js';
 
 const NAME = 'umzug-backfill';
 
-function buildProgram(context: CliContext, callbacks: CliCallbacks, argv: readonly string[]): Command {
-  const cli = makeCli(context, callbacks, argv);
-  const name = context.embedding?.program ?? NAME;
+/** The commands, in the order of the help. */
+const COMMANDS: readonly (StoreCommand | FolderCommand)[] = [
+  upCommand,
+  deployCommand,
+  downCommand,
+  statusCommand,
+  pendingCommand,
+  executedCommand,
+  verifyCommand,
+  reportCommand,
+  backfillCommand,
+  restoreCommand,
+  skipsCommand,
+  lintCommand,
+  initCommand,
+  createCommand,
+];
+
+/** Returns commander's program. `run` is called with the command of the arguments. */
+function buildProgram(
+  { stdout, embedding }: CliContext,
+  run: (command: StoreCommand | FolderCommand, options: CliOptions, args: readonly string[]) => Promise<void>,
+): Command {
+  const name = embedding?.program ?? NAME;
   const program = new Command(name)
     .description('Resumable, verified, exactly reversible data backfills as steps of umzug')
     .version(PACKAGE_VERSION)
@@ -37,76 +58,54 @@ function buildProgram(context: CliContext, callbacks: CliCallbacks, argv: readon
       'after',
       '\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 work pending (--check), 4 another run\nholds the lock, 5 verification failed, 130/143 stopped by SIGINT/SIGTERM. Each command has --help with an example.',
     );
-  program.hook('preAction', (_program, command) => cli.begin(command.name()));
-  for (const register of [
-    registerUp,
-    registerDeploy,
-    registerDown,
-    registerStatus,
-    registerPending,
-    registerExecuted,
-    registerVerify,
-    registerReport,
-    registerBackfill,
-    registerRestore,
-    registerSkips,
-    registerLint,
-    registerInit,
-    registerCreate,
-  ]) {
-    register(program, cli);
+  for (const spec of COMMANDS) {
+    const command = addFlags(program.command(spec.name).description(spec.description));
+    if (spec.argument) command.argument(...spec.argument);
+    command
+      .addHelpText('after', `\nExample:\n  ${NAME} ${spec.example}`)
+      .action(async () => await run(spec, command.opts(), command.args));
   }
   for (const command of [program, ...program.commands]) {
-    command.exitOverride().configureOutput({
-      writeOut: (text) =>
-        printLines(
-          context.stdout,
-          text
-            .trimEnd()
-            .replace(/\bumzug-backfill(?![\w.-])/g, () => name)
-            .split('\n'),
-        ),
-      writeErr: () => undefined, // commander's words come back as an error, and are printed as ours
+    command.exitOverride().allowExcessArguments(false);
+    command.configureOutput({
+      writeOut: (text) => {
+        const named = text.trimEnd().replace(/\bumzug-backfill(?![\w.-])/g, () => name);
+        printLines(stdout, named.split('\n'));
+      },
+      writeErr: () => undefined, // commander's texts are printed as errors of this package
       getOutHelpWidth: () => 100,
     });
-    command.allowExcessArguments(false);
   }
   return program;
 }
 
-/** The language that is asked for, or else that of the locale. */
+/** Returns the requested language, or else that of the locale. */
 function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
-  const asked = given(argv, '--lang');
-  return LANGS.find((lang) => lang === asked) ?? localeLang(env);
+  const requested = given(argv, '--lang');
+  return LANGS.find((lang) => lang === requested) ?? localeLang(env);
 }
 
 /**
- * The command line.
+ * Runs the command line.
  *
- * @param argv the arguments behind the program's name
+ * @param argv arguments after the program's name
  * @returns the exit code; never throws
  */
 export async function main(argv: readonly string[], streams: CliContext): Promise<number> {
   learnSecrets(argv, streams.env);
   const context = withSafeStreams(streams);
-  let exitCode: number = EXIT.done;
   const dbPath = given(argv, '--db-path');
   let hints: HintContext = { dbPath, backupDir: given(argv, '--backup-dir'), store: dbPath };
+  const setHintContext = (found: HintContext): void => {
+    hints = found;
+  };
   try {
     requireNode();
-    const program = buildProgram(
-      context,
-      {
-        exit: (code) => {
-          exitCode = code;
-        },
-        setHintContext: (what) => {
-          hints = what;
-        },
-      },
-      argv,
-    );
-    const names = program.commands.map((command) => command.name());
+    let exitCode: number = EXIT.done;
+    const program = buildProgram(context, async (command, options, args) => {
+      exitCode = await runCommand(command, { options, args }, { context, argv, setHintContext });
+    });
+    const names = COMMANDS.map(({ name }) => name);
     refuseNpmKeptOptions(argv, context.env, KNOWN_FLAGS, names);
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
@@ -115,7 +114,7 @@ export async function main(argv: readonly string[], streams: CliContext): Promis
     const known = error instanceof CommanderError ? usageError(error, argv) : rootBackfillError(error);
     context.onError?.(known);
     const program = context.embedding?.program;
-    const toRunnable = (words: string): string => asRunnable(words, context.env, { ...hints, program });
+    const toRunnable = (text: string): string => asRunnable(text, context.env, { ...hints, program });
     printCauses(known, argv, context);
     if (argv.includes('--json')) context.stdout.write(toJson({ error: errorJson(known) }, toRunnable));
     else {

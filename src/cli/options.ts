@@ -6,7 +6,7 @@ import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { BACKUP_OPTIONS, RUN_OPTIONS, type RunSettings } from '../option-table.js';
-import type { Option, OptionTable, ValuesOf } from '../options.js';
+import { type Option, type OptionTable, usualOf, type ValuesOf } from '../options.js';
 import type { KnownOption } from './npm-swallowed.js';
 import { invalidArgument } from './usage.js';
 
@@ -27,10 +27,9 @@ export type CliOptions = ValuesOf<typeof FLAGS>;
 class TableFlag extends CommanderOption {
   readonly #name: string;
 
-  constructor(name: string, { kind, unit = 1, conflicts, ...row }: Option, command: string) {
-    const help = row.help?.[command] ?? '';
-    const stated = typeof row.default === 'number' ? row.default / unit : row.default;
-    super(row.flag ?? '', help.includes('(default: ') ? help : `${help} (default: ${stated})`);
+  constructor(name: string, row: Option, command: string) {
+    super(row.flag ?? '', `${row.help?.[command]} (default: ${usualOf(row, command)})`);
+    const { kind, unit = 1, conflicts } = row;
     this.#name = name;
     this.conflicts([...(conflicts?.[command] ?? [])]);
     if (kind.choices) this.argChoices = [...kind.choices];
@@ -133,8 +132,8 @@ export function refuseOtherOptions(options: CliOptions, { postgres }: StoreAddre
     if (row.only !== 'file' || given.get(name) === undefined) continue;
     throw new BackfillError(
       'USAGE',
-      msg('{option} is for a store that is a file', { option: nameOf(row) }),
-      msg('Leave it out: a database of a server is backed up and kept by its own means'),
+      msg('{option} is for a file', { option: nameOf(row) }),
+      msg('Remove it: a PostgreSQL database is backed up with its own tools'),
     );
   }
 }

@@ -44,8 +44,8 @@ export const zhErrors = {
     '新的配置写的是存储的路径，而不是数据库的 URL',
   '--show-values may show contents of rows, and {~why}': '--show-values 可能显示行的内容，而{why}',
   'CI is set': '环境变量 CI 已设置',
-  'the log goes to no terminal': '日志没有输出到终端',
-  'Run the command at a terminal, or leave the option out; testBackfill() shows them of its own rows':
+  'the log does not go to a terminal': '日志没有输出到终端',
+  'Run the command on a terminal, or without the option; testBackfill() shows them for its own rows':
     '请在终端中运行该命令，或去掉该选项； testBackfill() 会显示它自己的行的内容',
   '`process` of {name} threw on {#rows} rows ({~thrown})':
     '{name} 的 `process` 在 {rows} 行上抛出了异常（{thrown}）',

@@ -6,7 +6,7 @@ export const zhFleet = {
   '{option} is for one store': '{option} 只能用于一个存储',
   'Several stores need a config file, which other processes can load':
     '多个存储需要其他进程可以加载的配置文件',
-  'Give one store with --db-path': '请用 --db-path 给出一个存储',
+  'Pass one store with --db-path': '请用 --db-path 给出一个存储',
   'No file matches {pattern}': '没有与 {pattern} 匹配的文件',
   'Give paths, or a pattern in quotes: --db-path "stores/*.db"':
     '请给出路径，或加引号的模式： --db-path "stores/*.db"',

@@ -2,10 +2,10 @@ import type { Catalog } from './translate.js';
 
 /** What `lint`, `init` and `create` say. */
 export const zhLint = {
-  'Nothing unsafe was found. Steps looked at: {#steps}.': '未发现不安全之处。已检查的步骤：{steps} 个。',
-  'One unsafe thing was found in {step}': '在 {step} 中发现 1 处不安全',
-  '{#count} unsafe things were found in {steps}': '在 {steps} 中发现 {count} 处不安全',
-  'Do what stands behind the arrow; or, where it is safe, say why in the file: // backfill-lint-disable RULE reason':
+  'No unsafe operations found. Steps checked: {#steps}.': '未发现不安全之处。已检查的步骤：{steps} 个。',
+  'One unsafe operation in {step}': '在 {step} 中发现 1 处不安全',
+  '{#count} unsafe operations in {steps}': '在 {steps} 中发现 {count} 处不安全',
+  'Apply the suggestion after each arrow; or, if the operation is safe, state why in the file: // backfill-lint-disable RULE reason':
     '请按箭头之后所说的做；如果此处是安全的，请在文件中说明原因： // backfill-lint-disable RULE reason',
   '{~message} (about {time} on this store)': '{message}（在此存储上约 {time}）',
 
@@ -115,15 +115,15 @@ export const zhLint = {
   'The config is {file}.': '配置文件为 {file}。',
   'Steps go into {folder}.': '步骤放在 {folder} 中。',
   'Next:': '接下来：',
-  'name the store in {file}': '在 {file} 中指定存储',
+  'set the store in {file}': '在 {file} 中指定存储',
   'compile it to dist: npx tsc --outDir dist': '将其编译到 dist： npx tsc --outDir dist',
   'write a step: umzug-backfill create NAME': '编写步骤： umzug-backfill create NAME',
-  'see what it would do: umzug-backfill up --dry-run': '查看它将做什么： umzug-backfill up --dry-run',
+  'check the plan: umzug-backfill up --dry-run': '查看它将做什么： umzug-backfill up --dry-run',
   'Dry run of `create`: nothing was written. It would write {file}.':
     '试运行 `create`：未写入任何内容。实际运行会写入 {file}。',
   'Wrote {file}.': '已写入 {file}。',
-  'Compile it before it is looked at or run: npx tsc.': '在检查或运行之前请先编译： npx tsc。',
-  'Put your own names into it; umzug-backfill lint names what is unsafe, umzug-backfill up --dry-run says what it would do.':
+  'Compile it before it is checked or run: npx tsc.': '在检查或运行之前请先编译： npx tsc。',
+  'Replace the example names in it, then check it with: umzug-backfill lint, umzug-backfill up --dry-run':
     '请填入自己的名称； umzug-backfill lint 会指出不安全之处， umzug-backfill up --dry-run 会说明它将做什么。',
   'There is a file at {path}, and none is ever written over': '{path} 处已有文件，本程序从不覆盖文件',
   'Take another name, or move that file away first': '请换一个名称，或先移走该文件',

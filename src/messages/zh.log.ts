@@ -8,7 +8,7 @@ export const zhLog = {
   'reverted {step}': '已撤销 {step}',
   '{backfill}: {~kind} run starts': '{backfill}：{kind}运行开始',
   '{backfill}: {~kind} run resumes after key {cursor}': '{backfill}：{kind}运行从键 {cursor} 之后继续',
-  '{backfill}: {#rows} rows hold a value already and are left as they are: {cells}':
+  '{backfill}: {#rows} rows already have a value and are left unchanged: {cells}':
     '{backfill}：{rows} 行已有值，保持原样：{cells}',
   '{backfill}: none of {#cells} cells filled; skipped: {skips}':
     '{backfill}：{cells} 个单元格均未填充；已跳过：{skips}',

@@ -3,18 +3,17 @@ import type { Catalog } from './translate.js';
 /** What is told of a store that is a database of PostgreSQL. */
 export const zhPostgres = {
   // how it is named
-  '{option} is for a store that is a file': '{option} 只能用于文件形式的存储',
-  'Leave it out: a database of a server is backed up and kept by its own means':
+  '{option} is for a file': '{option} 只能用于文件形式的存储',
+  'Remove it: a PostgreSQL database is backed up with its own tools':
     '请去掉它：服务器上的数据库用其自身的工具备份和维护',
-  'The command restore is for a store that is a file': '命令 restore 只能用于文件形式的存储',
-  'Restore a database of a server by its own means, as pg_restore':
+  'The command restore is for a file': '命令 restore 只能用于文件形式的存储',
+  'Restore a PostgreSQL database with its own tools, such as pg_restore':
     '请用服务器自身的工具恢复数据库，例如 pg_restore',
-  '--print-sql is for the sqlite3 shell, and this store is one of PostgreSQL':
+  '--print-sql is for the sqlite3 shell, and this store is a PostgreSQL database':
     '--print-sql 用于 sqlite3 命令行，而该存储属于 PostgreSQL',
-  'Run it without: umzug-backfill verify': '请不带该选项运行： umzug-backfill verify',
+  'Run it without --print-sql: umzug-backfill verify': '请不带 --print-sql 运行： umzug-backfill verify',
   '`database.postgres` of {what}': '{what} 的 `database.postgres`',
   '`database.postgres.defaults` of {what}': '{what} 的 `database.postgres.defaults`',
-  '`{option}` of {what}': '{what} 的 `{option}`',
 
   // its schema
   '{~message}, and a run is in progress: {~who}': '{message}，且有运行正在进行：{who}',
@@ -34,7 +33,7 @@ export const zhPostgres = {
   // the run
   'Worker {#number} of {#count} has ended early, and the others do its part: {code}: {~message}':
     '第 {number} 个工作会话（共 {count} 个）提前结束，由其他会话完成其部分：{code}：{message}',
-  'took part in filling {name}': '已参与填充 {name}',
+  'joined the run of {name}': '已参与填充 {name}',
   'The database grew by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':
     '数据库增大了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
   'The database shrank by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':

@@ -10,35 +10,35 @@ export const zhResults = {
 
   // up, deploy, down, backfill
   'Nothing to do: every step is applied and verified.': '无事可做：所有步骤均已应用并通过校验。',
-  'made again what was missing of {name}': '已重新创建 {name} 缺失的内容',
+  'recreated missing objects of {name}': '已重新创建 {name} 缺失的内容',
   '{#cells} cells that {name} had filled were NULL again, and were filled again':
     '{name} 曾填充的 {cells} 个单元格又变为 NULL，现已重新填充',
   'The keys of {table} begin again: {#cells} cells were filled in rows with keys that {name} had filled before':
     '{table} 的键重新开始：已在 {name} 先前填充过其键的行中填充了 {cells} 个单元格',
   'caught up {name}': '已补跑 {name}',
   'applied {name}': '已应用 {name}',
-  'left to the background: {name} (umzug-backfill up does it)':
+  'deferred to the background: {name}. Run: umzug-backfill up':
     '留给后台：{name}（可用 umzug-backfill up 完成）',
-  'There is work for: umzug-backfill deploy': '有待处理的工作，请运行：umzug-backfill deploy',
-  'There is work for: umzug-backfill deploy ({names})':
+  'Pending changes. Run: umzug-backfill deploy': '有待处理的工作，请运行：umzug-backfill deploy',
+  'Pending changes: {names}. Run: umzug-backfill deploy':
     '有待处理的工作，请运行：umzug-backfill deploy （{names}）',
   'Nothing to do: no step is applied.': '无事可做：没有已应用的步骤。',
-  '{#taken} cells taken back, {#kept} kept since they, or what they derive from, were changed meanwhile':
-    '撤回 {taken} 个单元格，{kept} 个因其自身或推导来源其间被修改而保留',
-  '{#cells} cells kept since what filled them can not be asked any more':
+  '{#reverted} cells reverted, {#kept} kept (they, or their sources, changed since)':
+    '撤销 {reverted} 个单元格，保留 {kept} 个（其自身或推导来源已被修改）',
+  '{#cells} cells kept (their values can no longer be derived)':
     '{cells} 个单元格保留，因为已无法再询问当初填充它们的内容',
-  '{#cells} cells of rows that are gone: deleted, or their key was changed':
+  '{#cells} cells of missing rows (deleted, or their key changed)':
     '{cells} 个单元格所在的行已不存在：行被删除，或其键被修改',
   'reverted {name}': '已撤销 {name}',
-  'Nothing to do: no row waits.': '无事可做：没有等待补跑的行。',
-  'ran {name} again': '已再次运行 {name}',
+  'Nothing to do: no rows pending catch-up.': '无事可做：没有等待补跑的行。',
+  're-ran {name}': '已再次运行 {name}',
 
   // what stands around them
-  'Backup: {path} ({size}). To go back to it: umzug-backfill restore {file}':
+  'Backup: {path} ({size}). To restore it: umzug-backfill restore {file}':
     '备份：{path}（{size}）。如需恢复到该备份：umzug-backfill restore {file}',
-  'It could not be looked at for damage: the schema uses what only the application has.':
+  'Integrity not checked: the schema uses functions or collations that only the application provides.':
     '无法检查该备份是否损坏：其模式用到了只有应用程序才具备的功能。',
-  'known once {step} is applied, which may make what it needs':
+  'known after {step} is applied, which may create what it needs':
     '在 {step} 应用之后才可知，它可能会创建所需的内容',
   'Removed an old backup: {path}': '已删除旧备份：{path}',
   'The store has {size} as before, of which {free} are free.': '存储大小不变，为 {size}，其中 {free} 空闲。',
@@ -46,17 +46,17 @@ export const zhResults = {
     '存储增大了 {change}，现为 {size}，其中 {free} 空闲。',
   'The store shrank by {change} to {size}, of which {free} are free.':
     '存储减小了 {change}，现为 {size}，其中 {free} 空闲。',
-  'VACUUM would give the free part back; it needs as much disk again and stops other writers.':
+  'VACUUM would free that space; it needs as much disk again and blocks other writers.':
     'VACUUM 可以归还空闲部分；它需要同样大小的磁盘空间，并会阻塞其他写入者。',
-  'VACUUM would not pay.': '不值得运行 VACUUM。',
-  'Go on all the same? [y/N]': '仍要继续吗？[y/N]',
+  'VACUUM is not worthwhile.': '不值得运行 VACUUM。',
+  'Continue anyway? [y/N]': '仍要继续吗？[y/N]',
 
   // dry runs
   'Dry run of `{command}`: nothing to do.': '试运行 `{command}`：无事可做。',
   'Dry run of `{command}`: nothing was written. It would do this:':
     '试运行 `{command}`：未写入任何内容。实际运行将会：',
   'a backup first: {size} in {folder}': '先做备份：{size}，位于 {folder}',
-  '{name}: verify what an earlier run has filled': '{name}：校验较早的运行所填充的内容',
+  '{name}: verify what an earlier run filled': '{name}：校验较早的运行所填充的内容',
   '{sql}   (write lock: about {duration})': '{sql}   （写锁：约 {duration}）',
   '{~kind} run: {#rows} rows in scope with a NULL, in {#batches} batches, about {duration}':
     '{kind}运行：范围内有 {rows} 行含 NULL，分 {batches} 个批次，约需 {duration}',
@@ -65,23 +65,22 @@ export const zhResults = {
   rescan: '重新扫描',
   'cells to fill: {*cells}': '待填充的单元格：{cells}',
   '{#count} in {column}': '{column} 有 {count} 个',
-  '{#rows} rows hold a value already and are left as they are: {*cells}':
-    '{rows} 行已有值，保持原样：{cells}',
+  '{#rows} rows already have a value and are left unchanged: {*cells}': '{rows} 行已有值，保持原样：{cells}',
   'to skip: {skips}': '将跳过：{skips}',
   'to skip: none': '将跳过：无',
-  'disk needed: about {size}, and as much for a moment in the journal':
+  'disk needed: about {size}, and briefly as much again for the journal':
     '所需磁盘：约 {size}，日志还会短暂占用同样大小',
-  'triggers that each update fires: {triggers}': '每次更新会触发的触发器：{triggers}',
-  'triggers that each update fires: none': '每次更新会触发的触发器：无',
+  'triggers fired by each update: {triggers}': '每次更新会触发的触发器：{triggers}',
+  'triggers fired by each update: none': '每次更新会触发的触发器：无',
   '‹not a timestamp, {#length} characters›': '‹不是时间戳，{length} 个字符›',
   '‹not a timestamp, {#length} bytes›': '‹不是时间戳，{length} 个字节›',
   '‹not a timestamp, a number›': '‹不是时间戳，是数字›',
 
   // status
   'Store: {path}': '存储：{path}',
-  'A run is under way: {~who}': '正在运行：{who}',
-  'A run is under way: it has just begun': '正在运行：刚刚启动',
-  'No run is under way: the last one was stopped.': '没有正在进行的运行：上一次运行被停止。',
+  'Run in progress: {~who}': '正在运行：{who}',
+  'Run in progress: it has just started': '正在运行：刚刚启动',
+  'No run in progress; the last one was stopped.': '没有正在进行的运行：上一次运行被停止。',
   step: '步骤',
   state: '状态',
   detail: '详情',
@@ -95,14 +94,14 @@ export const zhResults = {
   '{#rows} rows read, {#cells} cells filled in {#batches} batches':
     '已读取 {rows} 行，在 {batches} 个批次中填充 {cells} 个单元格',
   'skipped {skips}': '已跳过 {skips}',
-  'nothing: it made nothing': '无需操作：它没有创建任何内容',
+  'nothing: it created nothing': '无需操作：它没有创建任何内容',
   'verification: {~verdict}': '校验：{verdict}',
-  'whether rows wait: unknown, beyond 50,000 rows': '是否有行等待补跑：未知，仅查看了 50,000 行',
-  'rows wait for a catch-up': '有行等待补跑',
-  'Nothing to do, as far as 50,000 rows of each table tell; status --check reads on.':
+  'catch-up needed: unknown (checked 50,000 rows)': '是否有行等待补跑：未知，仅查看了 50,000 行',
+  'rows pending catch-up': '有行等待补跑',
+  'Nothing to do in the 50,000 rows read of each table; status --check reads all.':
     '就每个表的 50,000 行来看，无事可做；status --check 会继续读取。',
-  'What is left is for the run under way.': '剩下的工作由正在进行的运行完成。',
-  'There is work for: umzug-backfill up': '有待处理的工作，请运行：umzug-backfill up',
+  'The run in progress will finish the rest.': '剩下的工作由正在进行的运行完成。',
+  'Pending changes. Run: umzug-backfill up': '有待处理的工作，请运行：umzug-backfill up',
   'Nothing to do.': '无事可做。',
 
   // skips
@@ -116,22 +115,22 @@ export const zhResults = {
   // restore
   'Dry run of `restore`: nothing was written. It would write {from} ({size}) into {path}.':
     '试运行 `restore`：未写入任何内容。实际运行会将 {from}（{size}）写入 {path}。',
-  'The ledger does not know this file, so its contents were not compared.':
+  'The ledger has no record of this file, so its contents were not compared.':
     '账本不认识该文件，因此未比对其内容。',
   'Restored {path} from {from} ({size}).': '已从 {from}（{size}）恢复 {path}。',
-  'The store was damaged; its files as they were: {saved}.': '存储已损坏；其文件原样保存在：{saved}。',
-  'As it was before: {saved}. To go back to that: umzug-backfill restore {file}':
+  'The store was damaged; its files are kept as {saved}.': '存储已损坏；其文件原样保存在：{saved}。',
+  'The store as it was: {saved}. To restore that: umzug-backfill restore {file}':
     '恢复前的存储：{saved}。如需恢复到该状态：umzug-backfill restore {file}',
-  'Other programs wrote until the last moment: what they wrote after that copy was begun is not in it.':
+  'Other programs wrote during the restore; that copy does not contain what they wrote after it was started.':
     '其他程序一直写入到最后一刻：该副本开始之后写入的内容不在其中。',
   'The file was replaced: restart every program that may have had the store open.':
     '文件已被替换：请重启所有可能打开过该存储的程序。',
 
   // report
   'No report was written ({code}: {~message}).': '未写入报告（{code}：{message}）。',
-  'No report was written, as the run was stopped.': '运行已被停止，未写入报告。',
+  'No report was written, because the run was stopped.': '运行已被停止，未写入报告。',
   'Report: {path} ({size}).': '报告：{path}（{size}）。',
-  'not applied, or not to be verified': '未应用，或无法校验',
+  'not applied, or not verifiable': '未应用，或无法校验',
   'Dry run of `report`: nothing was written. It would write {path}.':
     '试运行 `report`：未写入任何内容。实际运行会写入 {path}。',
 } as const satisfies Catalog;

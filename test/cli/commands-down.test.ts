@@ -37,11 +37,11 @@ describe('the command down', () => {
     const [store, original] = [copy('v21'), dump(folder.file('v20.db'))];
     const { run, look } = on(store);
     expect((await look(['down', '--dry-run'])).stdout).to.match(
-      new RegExp(`${backfillStep}\n  [\\d,]+ cells taken back, 0 kept`),
+      new RegExp(`${backfillStep}\n  [\\d,]+ cells reverted, 0 kept`),
     );
     const first = await run(['down']);
     expect(first.stdout)
-      .to.match(/\d+ cells taken back, 0 kept/)
+      .to.match(/\d+ cells reverted, 0 kept/)
       .and.include(`reverted ${backfillStep}`);
     expect(first.stdout).to.match(/The store (grew|shrank|has) /);
     expect((await look(['executed'])).stdout).to.equal(`${schemaStep}\n`);
@@ -61,7 +61,7 @@ describe('the command down', () => {
     const { run, look } = on(store);
     await run(['up']);
     expect((await look(['down', '--to', '0', '--dry-run'])).stdout).to.include(
-      `${schemaStep}\n  nothing: it made nothing\n`,
+      `${schemaStep}\n  nothing: it created nothing\n`,
     );
     expect((await run(['down', '--to', '0'])).stdout).to.include(`reverted ${schemaStep}`);
   });

@@ -50,7 +50,7 @@ describe('the commands', () => {
     expect(up.stdout).to.include(
       `applied ${schemaStep}\napplied ${backfillStep}\nVerification of ${backfillStep}`,
     );
-    expect(up.stdout).to.match(/The store grew by .* VACUUM would/);
+    expect(up.stdout).to.match(/The store grew by .* VACUUM /);
     expect(
       up.stderr
         .trim()
@@ -198,7 +198,7 @@ describe('the commands', () => {
   it('catches up with `backfill` and `up`, and finds reused keys with --rescan', async () => {
     const store = copy('v21');
     const { run, look } = on(store);
-    expect((await look(['backfill'])).stdout).to.equal('Nothing to do: no row waits.\n');
+    expect((await look(['backfill'])).stdout).to.equal('Nothing to do: no rows pending catch-up.\n');
     const payload = '{"source_ts":"2026-01-20T10:00:00Z","timestamp":"2026-01-20T10:00:01Z"}';
     for (const [args, key] of [
       [['backfill', backfillStep], 1000],
@@ -217,7 +217,7 @@ describe('the commands', () => {
     const failed = expectRefusal(await look(['verify'], 5), 'VERIFICATION_FAILED', 5);
     // The hint runs as it stands: on the same store.
     expect(failed.hint).to.match(new RegExp(`backfill --db-path \\S+ ${backfillStep} --rescan`));
-    expect((await run(['backfill', '--rescan'])).stdout).to.include(`ran ${backfillStep} again`);
+    expect((await run(['backfill', '--rescan'])).stdout).to.include(`re-ran ${backfillStep}`);
     await look(['verify']);
     const filled = asAgentOs(store, (db) =>
       db.prepare(`SELECT ${columns} FROM task_audits WHERE audit_id IN (300, 1000, 2000)`).raw().all(),
@@ -260,7 +260,7 @@ describe('the commands', () => {
     asAgentOs(store, (db) =>
       db.exec('UPDATE task_audits SET source_event_ts = NULL, supervisor_processed_at = NULL'),
     );
-    expect((await look(['status'])).stdout).to.include('rows wait for a catch-up');
+    expect((await look(['status'])).stdout).to.include('rows pending catch-up');
     await look(['status', '--check'], 3);
     await look(['deploy', '--check'], 3);
     const { stdout } = await run(['up']);
@@ -270,7 +270,7 @@ describe('the commands', () => {
     expect(cells()).to.equal(filled);
     await look(['status', '--check']);
     expect((await look(['down', '--dry-run'])).stdout).to.include(
-      `${filled.toLocaleString('en')} cells taken back`,
+      `${filled.toLocaleString('en')} cells reverted`,
     );
   });
 });

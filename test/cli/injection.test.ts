@@ -174,14 +174,14 @@ describe('names that would mean something elsewhere', () => {
       const [, command = ''] = hint.exec(stdout + stderr) ?? [];
       await paste(command);
     };
-    await pasted(['up'], 0, /To go back to it: (.*)$/m);
+    await pasted(['up'], 0, /To restore it: (.*)$/m);
     await pasted(['restore'], 1, /pass it: (.*)$/m);
     const [backup = ''] = copiesOf(path).sort().reverse();
-    await pasted(['restore', backup], 0, /To go back to that: (.*)$/m);
+    await pasted(['restore', backup], 0, /To restore that: (.*)$/m);
     await pasted(['up', '--backup-dir', join(odd, 'a; touch pwned')], 1, /→ .*: (mkdir -p .*)$/m);
     writeFileSync(`${path}.lock`, 'no database');
     await pasted(['up'], 1, /→ .*: (rm .*)$/m);
-    await pasted(['up'], 0, /To go back to it: (.*)$/m);
+    await pasted(['up'], 0, /To restore it: (.*)$/m);
     expect(readdirSync(odd).filter((file) => !file.startsWith('store.db; touch x.db'))).to.deep.equal([
       'a; touch pwned',
     ]);

@@ -50,6 +50,6 @@ export default defineSqlStep({ up: ['DROP TABLE my_table'], down: ['SELECT 1'] }
 
   it("finds nothing in this repository's own steps", async () => {
     const { stdout } = await runCli(['lint', '--sqlite', '3.35']);
-    expect(stdout).to.equal('Nothing unsafe was found. Steps looked at: 2.\n');
+    expect(stdout).to.equal('No unsafe operations found. Steps checked: 2.\n');
   });
 });

@@ -116,7 +116,7 @@ describe('characters that a terminal acts on, or that a reader does not see', ()
         const { code, stdout, stderr } = await runCli(['up', '--db-path', store]);
         expect(code, stderr).to.equal(0);
         expectSafe(stdout + stderr, 'up');
-        const [, command = ''] = /To go back to it: umzug-backfill (.*)$/m.exec(stdout) ?? [];
+        const [, command = ''] = /To restore it: umzug-backfill (.*)$/m.exec(stdout) ?? [];
         const restored = await runCommand(['sh', '-c', `'${process.execPath}' '${bin}' ${command}`]);
         expect(restored.code, `${command}\n${restored.stderr}`).to.equal(0);
         expect(restored.stdout).to.include('Restored ');

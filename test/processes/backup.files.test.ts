@@ -206,7 +206,7 @@ describe('backup, looked at for damage', () => {
     });
     expect((await on(store).run(['up', '--json'])).json().backup.isChecked).to.equal(false);
     const { stdout } = await on(store).run(['down']);
-    expect(stdout).to.match(/^Backup: .*\n {2}It could not be looked at for damage/m);
+    expect(stdout).to.match(/^Backup: .*\n {2}Integrity not checked/m);
   });
 });
 
@@ -232,10 +232,10 @@ describe('backup, what is said of it', () => {
     renameSync(home, store);
     const was = stateOf(store);
     const { stdout } = await on(store).run(['up']);
-    const restored = await typed(/^Backup: .* To go back to it: (umzug-backfill .*)$/m, stdout, folder.path);
+    const restored = await typed(/^Backup: .* To restore it: (umzug-backfill .*)$/m, stdout, folder.path);
     expect(stateOf(store)).to.deep.equal(was);
     // And so can that be taken back.
-    await typed(/To go back to that: (umzug-backfill .*)$/m, restored, folder.path);
+    await typed(/To restore that: (umzug-backfill .*)$/m, restored, folder.path);
     await on(store).run(['status', '--check']);
   });
 });

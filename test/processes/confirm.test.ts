@@ -35,7 +35,7 @@ describe('what wants --yes', () => {
       withOwnValue((path, home) => {
         const store = snapshotFiles(path);
         const { code, output } = onTerminal(['down', '--no-backup', '--db-path', path], home, { answer });
-        expect(screenOf(output)).to.match(/COLUMN_HAS_VALUES: .*\n.*--yes.*\n+Go on all the same\? \[y\/N\]/);
+        expect(screenOf(output)).to.match(/COLUMN_HAS_VALUES: .*\n.*--yes.*\n+Continue anyway\? \[y\/N\]/);
         expect(code).to.equal(1);
         expect(snapshotFiles(path)).to.deep.equal(store);
       }));

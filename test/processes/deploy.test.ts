@@ -29,7 +29,7 @@ describe('the command deploy', () => {
       const deploy = await run(['deploy', '--backfills', 'background', '--no-backup']);
       expect(deploy.stdout)
         .to.include(`applied ${schemaStep}`)
-        .and.include(`left to the background: ${backfillStep}`);
+        .and.include(`deferred to the background: ${backfillStep}`);
       expect(deploy.stdout).not.to.include(`applied ${backfillStep}`);
       await look(['deploy', '--check'], 3);
       const json = (await look(['deploy', '--backfills', 'background', '--json'])).json();

@@ -114,11 +114,11 @@ describe('a store that another run works on', () => {
     expect(await line(), 'nothing begun').to.match(/^┌/);
     const aBatch = { at: 'statement', detail: 'INSERT INTO temp.umzug_backfill_batch', nth: 2 };
     await killedAt(up(store, '--no-backup', '--batch-size', '50'), aBatch);
-    expect(await line()).to.equal('No run is under way: the last one was stopped.');
+    expect(await line()).to.equal('No run in progress; the last one was stopped.');
     expect(await lock()).to.deep.equal({ state: 'free' });
     const holder = await startHolder(store);
     expect(await line()).to.match(
-      new RegExp(`^A run is under way: process ${holder.pid} on ${hostname()}, since \\S+Z$`),
+      new RegExp(`^Run in progress: process ${holder.pid} on ${hostname()}, since \\S+Z$`),
     );
     expect(await lock()).to.have.nested.property('holder.pid', holder.pid);
     await holder.end();

@@ -211,7 +211,7 @@ describe('npm run migrate', () => {
     it('is not what a hint runs another command by', async () => {
       const { stdout, stderr, code } = await run('prestart');
       expect(code, stderr).to.equal(0);
-      expect(stdout).to.match(/^Backup: .*To go back to it: npx umzug-backfill restore --db-path '/m);
+      expect(stdout).to.match(/^Backup: .*To restore it: npx umzug-backfill restore --db-path '/m);
     });
   });
 

@@ -129,7 +129,7 @@ describe('the run lock of a database', () => {
           const { code, stdout, stderr } = await status();
           expect(code, stderr).to.equal(0);
           expect(stdout).to.match(
-            new RegExp(`^A run is under way: process ${child.pid} on ${hostname()}, since `, 'm'),
+            new RegExp(`^Run in progress: process ${child.pid} on ${hostname()}, since `, 'm'),
           );
           expect(stdout).to.match(new RegExp(`${backfillStep.name} +│ ${state}`));
           const gone = ended(child);
@@ -138,7 +138,7 @@ describe('the run lock of a database', () => {
         });
         await untilAlone(client);
       }
-      expect((await status()).stdout).to.include('No run is under way: the last one was stopped.');
+      expect((await status()).stdout).to.include('No run in progress; the last one was stopped.');
     }));
 
   it('is told of by commands that need what is being applied', () =>
@@ -171,7 +171,7 @@ describe('the run lock of a database', () => {
             '--database-url',
             url.replace('postgres@', `${role}@`),
           ]);
-          expect(stdout, stderr).to.include(`A run is under way: process ${child.pid} on ${hostname()}`);
+          expect(stdout, stderr).to.include(`Run in progress: process ${child.pid} on ${hostname()}`);
           expect(stdout).not.to.include('null');
         });
       } finally {
@@ -186,7 +186,7 @@ describe('the run lock of a database', () => {
       const result = await pausedAt(argsOn(named, 'up', '--workers', '2'), FILLING, async (child) => {
         expectLocked(await runCli(['down', '--database-url', named, ...AT_ONCE]), child.pid);
         const { stdout } = await runCli(['status', '--database-url', url]);
-        expect(stdout).to.include(`A run is under way: process ${child.pid} on ${hostname()}, since 20`);
+        expect(stdout).to.include(`Run in progress: process ${child.pid} on ${hostname()}, since 20`);
         const names = await column(
           client,
           `SELECT DISTINCT application_name FROM pg_stat_activity WHERE application_name LIKE '%umzug-backfill ${child.pid}@%'`,
@@ -201,7 +201,7 @@ describe('the run lock of a database', () => {
     const args = argsOn(url, 'down', '--to', '0', '--yes');
     expectLocked(await runCli([...args, ...AT_ONCE]), pid);
     const { stdout } = await runCli(['status', '--database-url', url]);
-    expect(stdout).to.include(`A run is under way: process ${pid} on ${hostname()}`);
+    expect(stdout).to.include(`Run in progress: process ${pid} on ${hostname()}`);
     const waiting = start(args);
     await waiting.told(`"event":"lock_waiting","pid":${pid},`);
     return waiting;

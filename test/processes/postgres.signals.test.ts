@@ -208,6 +208,6 @@ describe('a signal to a run on PostgreSQL', () => {
       expect(open.length, 'ranges that are left to the next `up`').to.be.above(0);
       await expectPgLedger(copy.client, cells);
       const { stdout } = await spawnCli(['status', '--database-url', copy.url]);
-      expect(stdout).not.to.include('A run is under way');
+      expect(stdout).not.to.include('Run in progress');
     }));
 });

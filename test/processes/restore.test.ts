@@ -81,7 +81,7 @@ describe('restore', () => {
     for (const its of [renamed, copy('wal')]) {
       withNote(its, 'theirs');
       const { stdout } = await runCli(['up'], { env: { AGENTOS_DB_PATH: its } });
-      const [, hint = ''] = /To go back to it: umzug-backfill (.*)$/m.exec(stdout) ?? [];
+      const [, hint = ''] = /To restore it: umzug-backfill (.*)$/m.exec(stdout) ?? [];
       expect(hint, 'which store a hint is for').to.equal(`restore --db-path ${its} ${copyOf(its)}`);
       const before = filesOf(store);
       const refused = await runCli(['restore', copyOf(its), '--db-path', store]);

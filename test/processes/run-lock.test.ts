@@ -67,7 +67,7 @@ describe('the run lock', () => {
       );
     }
     const { stdout } = await runCli(['status', '--db-path', own]);
-    expect(stdout).to.include('A run is under way: it has just begun');
+    expect(stdout).to.include('Run in progress: it has just started');
     await end();
     await on(own).run(['up']);
   });

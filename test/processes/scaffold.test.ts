@@ -39,7 +39,7 @@ describe('a new project', () => {
         `002-fill-order-times.${extension}`,
       ]);
       const lint = await project.run('lint', '--db-path', 'store.db');
-      expect(lint.stdout).to.equal('Nothing unsafe was found. Steps looked at: 2.\n');
+      expect(lint.stdout).to.equal('No unsafe operations found. Steps checked: 2.\n');
       const { stderr } = await project.run('up', '--no-backup', '--log-level', 'warn');
       expect(stderr).to.equal('');
       const cells = (): unknown[] =>

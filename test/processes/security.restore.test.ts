@@ -131,7 +131,7 @@ describe('security, restore', () => {
         expect(await refused(store, 'BACKUP_UNKNOWN', '--dry-run')).to.equal(hint);
         const [command = '', ...more] = commandsIn(hint);
         expect(more).to.deep.equal([]);
-        expect(await typed(command)).to.include('does not know this file');
+        expect(await typed(command)).to.include('has no record of this file');
         expect(stateOf(store)).to.deep.equal(v20);
       });
     }
@@ -379,7 +379,7 @@ describe('security, restore beside other users', () => {
       const v20 = rowsOf(service.store);
       chmodSync(service.home, 0o777); // as WSL, CIFS and FAT show each, which nobody can change there
       const up = await service.run('up');
-      const [, printed] = /To go back to it: (umzug-backfill restore .*)$/m.exec(up.stdout) ?? [];
+      const [, printed] = /To restore it: (umzug-backfill restore .*)$/m.exec(up.stdout) ?? [];
       const at = `${printed} ${folder && `${folder} "${service.shared}"`}`;
       const was = filesOf(service.store);
       const { hint } = expectRefusal(await service.typed(at), 'BACKUP_FOLDER_UNUSABLE', 1);
@@ -403,7 +403,7 @@ describe('security, restore beside other users', () => {
         [...command.slice(0, at), ...as(SERVICE), ...command.slice(at)],
         { env: { CI: '', TERM: 'xterm' } },
       );
-      expect(screenOf(stdout)).to.match(/BACKUP_FOLDER_UNUSABLE: .*\n.*--yes.*\n+Go on all the same\?/);
+      expect(screenOf(stdout)).to.match(/BACKUP_FOLDER_UNUSABLE: .*\n.*--yes.*\n+Continue anyway\?/);
       expect(code, stdout).to.equal(expected);
     }
     expect(rowsOf(service.store)).to.deep.equal(service.v20);

@@ -1,6 +1,8 @@
 // Private modules that tests look at by themselves: the lint lets this file alone import them, and nothing else of `src/` but the
 // public entries and `main()`. Each is pure, values in and values out, and has more cases than a store could show one by one.
 
+/** The table of options: data. */
+export * from '../../src/command-options.js';
 /** JSON as Python writes it, read once more where the database's own reader differs. */
 export * from '../../src/db/json-text.js';
 /**
@@ -14,5 +16,7 @@ export { postgresConnector } from '../../src/engine/postgres/dialect.js';
 export { openSqlite } from '../../src/engine/sqlite/dialect.js';
 /** Keys of the ledger, packed and unpacked, and their order. */
 export * from '../../src/ledger/keys.js';
+export * from '../../src/option-table.js';
+export { type Option, type OptionTable, usualOf } from '../../src/options.js';
 /** Timestamps, and what percentiles are made of them. */
 export * from '../../src/verify/times.js';

@@ -1,62 +1,68 @@
 import { BackfillError } from '../../errors.js';
 import { bytes } from '../../format.js';
-import type { Translate } from '../../messages/lang.js';
-import { msg } from '../../messages/message.js';
+import { type Message, msg } from '../../messages/message.js';
 import type { RestoreResult } from '../../migrate/restore.js';
 import { shellWord } from '../../shell.js';
-import type { Register } from '../cli.js';
-import { addFlags, type CliOptions } from '../options.js';
-import type { Lines } from '../print.js';
+import type { StoreCommand } from '../cli.js';
 
-function restoreText(outcome: RestoreResult, translate: Translate): Lines {
-  const { from, bytes: size, path, isVerified, saved, wasDamaged, isReplaced, isCopyStale } = outcome;
+function restoreText(outcome: RestoreResult): readonly Message[] {
+  const { from, path, isVerified, saved, wasDamaged, isReplaced, isCopyStale } = outcome;
+  const size = bytes(outcome.bytes);
   const unknown = isVerified
     ? []
-    : ['The ledger does not know this file, so its contents were not compared.'];
+    : [msg('The ledger has no record of this file, so its contents were not compared.')];
   if (saved === undefined) {
     return [
-      `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`,
+      msg('Dry run of `restore`: nothing was written. It would write {from} ({size}) into {path}.', {
+        from,
+        size,
+        path,
+      }),
       ...unknown,
-    ].map(translate);
+    ];
   }
   return [
-    `Restored ${path} from ${from} (${bytes(size)}).`,
+    msg('Restored {path} from {from} ({size}).', { path, from, size }),
     ...unknown,
     wasDamaged
-      ? `The store was damaged; its files as they were: ${saved}.`
-      : `As it was before: ${saved}. To go back to that: umzug-backfill restore ${shellWord(saved)}`,
+      ? msg('The store was damaged; its files are kept as {saved}.', { saved })
+      : msg('The store as it was: {saved}. To restore that: umzug-backfill restore {file}', {
+          saved,
+          file: shellWord(saved),
+        }),
     ...(isCopyStale
       ? [
-          'Other programs wrote until the last moment: what they wrote after that copy was begun is not in it.',
+          msg(
+            'Other programs wrote during the restore; that copy does not contain what they wrote after it was started.',
+          ),
         ]
       : []),
-    ...(isReplaced ? ['The file was replaced: restart every program that may have had the store open.'] : []),
-  ].map(translate);
+    ...(isReplaced
+      ? [msg('The file was replaced: restart every program that may have had the store open.')]
+      : []),
+  ];
 }
 
-/** `restore`: bring the store back to a backup. */
-export const registerRestore: Register = (program, cli) => {
-  addFlags(
-    program.command('restore').description('bring the store back to a backup, saving the present one first'),
-  )
-    .argument('[file]', 'the backup (default: the newest, if the ledger knows it)')
-    .addHelpText('after', '\nExample:\n  umzug-backfill restore store.db.backup-20261125T013152Z')
-    .action(async (file: string | undefined, options: CliOptions) =>
-      cli.run(options, async (migrator, { translate }) => {
-        if (migrator.postgres) throw noFileError();
-        const { restore } = await import('../../migrate/restore.js');
-        const outcome = await restore(migrator, file, options.dryRun);
-        return {
-          json: { command: 'restore', dryRun: options.dryRun ?? false, ...outcome },
-          text: restoreText(outcome, translate),
-        };
-      }),
-    );
+/** Restores the store from a backup. */
+export const restoreCommand: StoreCommand = {
+  name: 'restore',
+  description: 'restore the store from a backup, saving the present one first',
+  argument: ['[file]', 'the backup (default: the newest, if the ledger has a record of it)'],
+  example: 'restore store.db.backup-20261125T013152Z',
+  async run(migrator, { options, args: [file] }) {
+    if (migrator.postgres) throw noFileError();
+    const { restore } = await import('../../migrate/restore.js');
+    const outcome = await restore(migrator, file, options.dryRun);
+    return {
+      json: { command: 'restore', dryRun: options.dryRun ?? false, ...outcome },
+      text: restoreText(outcome),
+    };
+  },
 };
 
 const noFileError = (): BackfillError =>
   new BackfillError(
     'USAGE',
-    msg('The command restore is for a store that is a file'),
-    msg('Restore a database of a server by its own means, as pg_restore'),
+    msg('The command restore is for a file'),
+    msg('Restore a PostgreSQL database with its own tools, such as pg_restore'),
   );

@@ -146,7 +146,7 @@ function printable(sql: string, backfill: string): string {
       msg('The SQL of {name} cannot be printed: a name in it contains an invisible character', {
         name: backfill,
       }),
-      msg('Run it without: umzug-backfill verify'),
+      msg('Run it without --print-sql: umzug-backfill verify'),
     );
   });
 }
