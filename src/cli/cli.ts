@@ -193,7 +193,8 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
             log: (progress) => log({ event: 'progress', ...progress }),
           })
         : undefined;
-      if (!context.logFields) for (const text of project.stale ?? []) log({ event: 'warning', text });
+      if (!context.logFields)
+        for (const text of project.stale ?? []) log({ event: 'warning', text: english(text) });
       const address = storeAddress(project.config, options, env);
       const unencrypted = address.postgres ? plaintextWarnings(address.postgres).map(english) : [];
       if (!context.logFields) for (const text of unencrypted) log({ event: 'warning', text });

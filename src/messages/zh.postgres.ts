@@ -24,7 +24,7 @@ export const zhPostgres = {
   type: '类型',
 
   // which database
-  '{~hint}; DATABASE_URL names a database: pass --postgres to use it':
+  '{~hint}; DATABASE_URL contains a database: pass --postgres to use it':
     '{hint} ； DATABASE_URL 指定了数据库：要使用它，请传入 --postgres',
   'Leave --db-path out, and name the database with --database-url or DATABASE_URL when a command runs':
     '省略 --db-path，在运行命令时用 --database-url 或 DATABASE_URL 指定数据库',
