@@ -3,8 +3,6 @@ import type { Catalog } from './translate.js';
 /** Messages of errors and warnings: what is wrong. */
 export const zhErrors = {
   // the call, as commander has it and as this program puts it
-  'Expected `{option}` to be one of {choices}, got `{value}`':
-    '`{option}` 应为 {choices} 之一，实际为 `{value}`',
   'npm kept {options} for itself, so that it did not reach this command':
     'npm 把 {options} 留给了自己，没有传给本命令',
 

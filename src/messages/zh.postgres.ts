@@ -12,8 +12,6 @@ export const zhPostgres = {
   '--print-sql is for the sqlite3 shell, and this store is one of PostgreSQL':
     '--print-sql 用于 sqlite3 命令行，而该存储属于 PostgreSQL',
   'Run it without: umzug-backfill verify': '请不带该选项运行： umzug-backfill verify',
-  '`database.postgres` of {what}': '{what} 的 `database.postgres`',
-  '`database.postgres.defaults` of {what}': '{what} 的 `database.postgres.defaults`',
   '`{option}` of {what}': '{what} 的 `{option}`',
 
   // its schema
