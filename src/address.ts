@@ -10,31 +10,31 @@ import { BackfillError } from './errors.js';
 import { msg } from './messages/message.js';
 import { learnPassword, learnSecrets } from './secrets.js';
 
-/** What a call says of its store. */
+/** Store options of one invocation. */
 export interface StoreFlags {
-  /** Value of `--db-path`; a URL of PostgreSQL where a program gives one. */
+  /** Value of `--db-path`; programs may also pass a PostgreSQL URL. */
   readonly dbPath?: string | undefined;
   /** Value of `--database-url`. */
   readonly databaseUrl?: string | undefined;
-  /** Whether `--postgres` was given: the environment's `DATABASE_URL` counts. */
+  /** Whether `--postgres` was passed, which selects `DATABASE_URL` of the environment. */
   readonly postgres?: boolean | undefined;
 }
 
-/** Where a store is. */
+/** Location of a store. */
 export interface StoreAddress {
-  /** The path of its file; of a database what a person knows it by. */
+  /** Path of the file; for a database, its display name. */
   readonly path: string;
   readonly postgres?: PostgresAddress;
 }
 
-/** Whether a text is a URL of PostgreSQL. */
+/** Whether a text is a PostgreSQL URL. */
 export const isPostgresUrl = (text: string): boolean => /^postgres(?:ql)?:\/\//i.test(text);
 
 /**
- * Finds the store of a call: the one it names, else the one that the environment names, else the config's default. An option comes before
- * the environment where both name a file; a file and a database, or two databases, are refused.
+ * Returns the store of an invocation: from its options, else from the environment, else the config's default. An option overrides the environment if
+ * both specify a file; a file and a database, or two databases, are refused.
  *
- * @throws {BackfillError} `USAGE` when two stores are named, or none where there should be one
+ * @throws {BackfillError} `USAGE` if several stores are specified, or none
  */
 export function storeAddress(config: Config, given: StoreFlags, env: NodeJS.ProcessEnv): StoreAddress {
   const { path, postgres: names } = config.database;
@@ -56,7 +56,7 @@ export function storeAddress(config: Config, given: StoreFlags, env: NodeJS.Proc
   if (sources.length > 1) {
     throw new BackfillError(
       'USAGE',
-      msg('Several stores are specified: {sources}', { sources: sources.join(' and ') }),
+      msg('Several stores are specified: {sources}', { sources }),
       msg('Pass only one: remove the other options, or unset the variable'),
     );
   }
@@ -67,7 +67,7 @@ export function storeAddress(config: Config, given: StoreFlags, env: NodeJS.Proc
   return isPostgresUrl(found) ? fromUrl(found) : { path: found };
 }
 
-/** Names of the environment variables that may hold the path of the store, in their order. */
+/** Returns the names of the environment variables with the path of the store, in order. */
 export const variablesOf = ({ database: { env } }: Config): readonly string[] =>
   env === undefined ? [] : [env].flat();
 
@@ -81,11 +81,11 @@ function fromUrl(url: string): StoreAddress {
   }
   refuseUnknownParameters(url);
   const postgres = { url };
-  tlsSettings(postgres); // refuses contradictions before anything is done
+  tlsSettings(postgres); // refuses contradictory settings early
   return { path: redactedUrl(postgres), postgres };
 }
 
-/** The URL that variables of the environment make up. */
+/** Returns the URL from the variables of the environment. */
 function urlOf(names: PostgresEnv, named: (name: string | undefined) => string | undefined): string {
   const database = named(names.name) ?? names.defaults?.name;
   if (database === undefined) {
@@ -105,11 +105,11 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
   const url = new URL('postgres://localhost');
   const host = named(names.host) ?? 'localhost';
   const port = named(names.port) ?? '5432';
-  // A folder of a socket is no host of a URL, and an address of IPv6 stands in brackets.
+  // A socket folder is not a valid host of a URL, and an IPv6 address needs brackets.
   if (host.startsWith('/')) url.searchParams.set('host', host);
   else url.hostname = host.split(':').length > 2 && !host.startsWith('[') ? `[${host}]` : host;
   url.port = port;
-  // URL passes over what it can't take: the store of another server would be taken for the one that is meant.
+  // URL ignores invalid values, so that another server would be used.
   const isTaken = host.startsWith('/') || host === 'localhost' || url.hostname !== 'localhost';
   if (!isTaken || !/^\d+$/.test(port) || (url.port || '5432') !== String(Number(port))) {
     throw new BackfillError(

@@ -1,65 +1,65 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { BackfillError } from './errors.js';
-import { msg } from './messages/message.js';
-import { refuseUnknownOptions, requireText } from './options.js';
+import { type Message, msg } from './messages/message.js';
+import { optionOf, refuseUnknownOptions, requireText } from './options.js';
 import { importDefault, loadSteps, refuseOthersCode, staleSteps, type TrustsCode } from './steps/load.js';
 import type { Step } from './steps/step.js';
 import { atCall } from './steps/step.js';
 import { loadFailureText } from './thrown.js';
 
-/** What a store must have before anything is tried. */
+/** Requirements that a store must meet before every command. */
 export interface StoreRequirements {
-  /** Tables with the columns that must be there. */
+  /** Required tables with their required columns. */
   readonly tables?: Readonly<Record<string, readonly string[]>>;
-  /** A table with one row a version; the greatest counts, compared number by number. */
+  /** Minimum version, and a table with one row per version; the greatest counts, compared number by number. */
   readonly version?: { readonly table: string; readonly column: string; readonly atLeast: string };
 }
 
-/** Names of environment variables that say where a database of PostgreSQL is. */
+/** Names of the environment variables with the address of a PostgreSQL database. */
 export interface PostgresEnv {
-  /** The variable that says `postgresql` where the store is one; anything else leaves it a file. */
+  /** Variable that is `postgresql` for a PostgreSQL store; any other value selects the file. */
   readonly type: string;
-  /** The variable with the host, or the folder of a socket. Where it is not set: `localhost`. */
+  /** Variable with the host or the socket folder. If unset: `localhost`. */
   readonly host: string;
-  /** The variable with the port. Where it is not set: 5432. */
+  /** Variable with the port. If unset: 5432. */
   readonly port: string;
-  /** The variable with the name of the database, which has to be set unless `defaults` has one. */
+  /** Variable with the database name, which must be set unless `defaults` has one. */
   readonly name: string;
-  /** The variable with the user. */
+  /** Variable with the user. */
   readonly user: string;
-  /** The variable with the password, which is never shown. */
+  /** Variable with the password, which is never displayed. */
   readonly password: string;
-  /** The variable with libpq's `sslmode`, such as `verify-full`. Default: none, and `PGSSLMODE` counts. */
+  /** Variable with libpq's `sslmode`, such as `verify-full`. Default: `PGSSLMODE`. */
   readonly sslmode?: string;
-  /** The variable with libpq's `sslrootcert`: the file with the authority that has signed the server's certificate. Default: none. */
+  /** Variable with libpq's `sslrootcert`: the file with the authority that signed the server's certificate. Default: none. */
   readonly sslrootcert?: string;
-  /** Database and user, where the variables name none. Default: none. */
+  /** Database and user if the variables are unset. Default: none. */
   readonly defaults?: { readonly name?: string; readonly user?: string };
 }
 
-/** Where a store is. */
+/** Location of the store. */
 export interface DatabaseOptions {
-  /** Path of its file, if neither an option nor a variable names a store. Default: none, as for a project of PostgreSQL alone. */
+  /** Path of the file, if neither an option nor a variable specifies a store. Default: none. */
   readonly path?: string;
-  /** Environment variable with the path of its file; of several, the first that is set counts. Default: none. */
+  /** Environment variable with the path of the file; in a list, the first that is set counts. Default: none. */
   readonly env?: string | readonly string[];
   /**
-   * Other paths where the application may keep its store, such as those of its other releases. If the store is missing or states no version,
-   * the hint names those that exist; none is ever used by itself. Default: none.
+   * Other paths where the application may keep its store, such as those of other releases. If the store is missing or has no version, the hint names
+   * those that exist; they are never used automatically. Default: none.
    */
   readonly otherPaths?: readonly string[];
-  /** Environment variables with a database of PostgreSQL. Default: none; `--database-url` names one. */
+  /** Environment variables with the address of a PostgreSQL database. Default: none. */
   readonly postgres?: PostgresEnv;
 }
 
-/** What {@link defineConfig} takes. */
+/** Options of {@link defineConfig}. */
 export interface ConfigOptions {
-  /** Where the store is. `--db-path` and `--database-url` come first, then the environment, then `path`. Default: each call names it. */
+  /** Location of the store. `--db-path` and `--database-url` come first, then the environment, then `path`. Default: each command must specify it. */
   readonly database?: DatabaseOptions;
   /** Folders with step files, relative to the config file. */
   readonly steps: readonly string[];
-  /** Checks on the store before every command that reads or changes it. Default: none. */
+  /** Requirements that are checked before every command that reads or changes the store. Default: none. */
   readonly requires?: StoreRequirements;
 }
 
@@ -72,10 +72,9 @@ export interface Config {
 }
 
 /**
- * Declares a project: where its store is, where its steps are, what its store must have.
+ * Declares a project: the location of its store and of its steps, and the requirements on the store.
  *
- * @param options see {@link ConfigOptions}
- * @returns the default export of `umzug-backfill.config.ts`
+ * @returns a config, for the default export of `umzug-backfill.config.ts`
  * @throws {BackfillError} `CONFIG_INVALID` naming the option that is missing, unknown or of the wrong kind
  *
  * @example
@@ -91,19 +90,19 @@ export function defineConfig(options: ConfigOptions): Config {
   refuseUnknownOptions(
     database,
     ['path', 'env', 'otherPaths', 'postgres'],
-    `\`database\` of ${what}`,
+    optionOf('database', what),
     'CONFIG_INVALID',
   );
   if (database.path !== undefined) requireText(database.path, 'database.path', what, 'CONFIG_INVALID');
   checkNames(database.env ?? [], 'database.env', what);
   checkNames(database.otherPaths ?? [], 'database.otherPaths', what);
   if (database.postgres) checkPostgresEnv(database.postgres, what);
-  refuseUnknownOptions(requires, ['tables', 'version'], `\`requires\` of ${what}`, 'CONFIG_INVALID');
+  refuseUnknownOptions(requires, ['tables', 'version'], optionOf('requires', what), 'CONFIG_INVALID');
   if (!Array.isArray(steps) || steps.length === 0) {
     throw new BackfillError(
       'CONFIG_INVALID',
       msg('Expected `steps` in {what} to be a list of folders', { what }),
-      msg('Name one'),
+      msg('Pass at least one folder'),
     );
   }
   checkNames(steps, 'steps', what);
@@ -112,7 +111,7 @@ export function defineConfig(options: ConfigOptions): Config {
 }
 
 /**
- * Refuses what is neither a non-empty string nor a list of such.
+ * Checks that an option is a non-empty string or a list of such.
  *
  * @throws {BackfillError} `CONFIG_INVALID`
  */
@@ -127,7 +126,7 @@ function checkRequirementNames({ tables, version }: StoreRequirements, what: str
       msg('Expected `requires.tables` in {what} to be an object with a list of columns for each table', {
         what,
       }),
-      msg('Name the columns that each table must have'),
+      msg('List the columns that each table must have'),
     );
   }
   for (const [table, columns] of Object.entries(tables ?? {}))
@@ -143,7 +142,7 @@ function checkPostgresEnv({ defaults = {}, ...names }: PostgresEnv, what: string
   refuseUnknownOptions(
     names,
     [...all, ...optional, 'defaults'],
-    `\`database.postgres\` of ${what}`,
+    optionOf('database.postgres', what),
     'CONFIG_INVALID',
   );
   for (const name of [...all, ...optional.filter((each) => names[each] !== undefined)])
@@ -151,33 +150,33 @@ function checkPostgresEnv({ defaults = {}, ...names }: PostgresEnv, what: string
   refuseUnknownOptions(
     defaults,
     ['name', 'user'],
-    `\`database.postgres.defaults\` of ${what}`,
+    optionOf('database.postgres.defaults', what),
     'CONFIG_INVALID',
   );
   for (const [name, value] of Object.entries(defaults))
     requireText(value, `database.postgres.defaults.${name}`, what, 'CONFIG_INVALID');
 }
 
-/** A config with its steps, loaded. */
+/** A config with its loaded steps. */
 export interface Project {
   readonly config: Config;
   readonly steps: readonly Step[];
-  /** Whether the ledger may hold further steps, of which this project knows nothing. Default false: that is drift. */
+  /** Whether the ledger may contain steps that this project does not have. Default false: they are drift. */
   readonly isPart?: boolean;
-  /** Where the steps that run are not what their sources say, a sentence each. Default: nowhere. */
-  readonly stale?: readonly string[];
-  /** The config file; absent where a program declares the project. */
+  /** Warnings for compiled steps that differ from their sources. Default: none. */
+  readonly stale?: readonly Message[];
+  /** Path of the config file; absent if a program declares the project. */
   readonly file?: string;
 }
 
-/** A config with the file that it was loaded from. */
+/** A config with its file. */
 export interface LoadedConfig {
   readonly config: Config;
   /** Absolute path. */
   readonly file: string;
 }
 
-/** Where the config is looked for, from the current folder: compiled first, as it is what runs. */
+/** Paths of the config file in a project, compiled ones first. */
 const CONFIG_FILES = [
   'umzug-backfill.config.js',
   'umzug-backfill.config.mjs',
@@ -185,7 +184,7 @@ const CONFIG_FILES = [
   'umzug-backfill.config.ts',
 ] as const;
 
-/** The config file of a folder, plain or compiled to `dist/`, or undefined. */
+/** Returns the path of a folder's config file, plain or compiled to `dist/`, or undefined. */
 export function findConfig(folder: string): string | undefined {
   return CONFIG_FILES.map((name) => join(folder, name)).find((path) => existsSync(path));
 }
@@ -193,8 +192,7 @@ export function findConfig(folder: string): string | undefined {
 /**
  * Loads the project of a folder.
  *
- * @param folder where to look for the config file, plain or compiled to `dist/`
- * @throws {BackfillError} what `loadConfig` and `loadSteps` throw
+ * @throws {BackfillError} like {@link loadConfig} and {@link loadSteps}
  */
 export async function loadProject(folder: string, trust: TrustsCode = {}): Promise<Project> {
   const { config, file } = await loadConfig(folder, trust);
@@ -205,9 +203,8 @@ export async function loadProject(folder: string, trust: TrustsCode = {}): Promi
 /**
  * Loads the config of a folder, without its steps.
  *
- * @param folder where to look for the config file, plain or compiled to `dist/`
- * @throws {BackfillError} `CONFIG_MISSING` when there is none, `CONFIG_INVALID` when it exports no config, `CONFIG_UNTRUSTED` if root would
- *   run what others may write
+ * @throws {BackfillError} `CONFIG_MISSING` if there is none, `CONFIG_INVALID` if it does not export a config, `CONFIG_UNTRUSTED` if root would run
+ *   code that other users may write
  */
 export async function loadConfig(folder: string, trust: TrustsCode = {}): Promise<LoadedConfig> {
   const file = findConfig(folder);
@@ -217,7 +214,7 @@ export async function loadConfig(folder: string, trust: TrustsCode = {}): Promis
       msg('There is no umzug-backfill.config.js in {folder}, nor a compiled one in its dist folder', {
         folder,
       }),
-      msg('Run the command in the folder of your project, or make this folder one: umzug-backfill init'),
+      msg('Run the command in the folder of the project, or create a project here: umzug-backfill init'),
     );
   }
   refuseOthersCode(file, trust);
@@ -228,19 +225,19 @@ export async function loadConfig(folder: string, trust: TrustsCode = {}): Promis
     if (error instanceof BackfillError) throw atCall(error, file);
     throw new BackfillError(
       'CONFIG_INVALID',
-      msg('The config file {file} can not be loaded ({thrown})', {
+      msg('The config file {file} cannot be loaded ({thrown})', {
         file,
         thrown: loadFailureText(error, file),
       }),
       file.endsWith('.ts')
-        ? msg('Compile it first: npx tsc, or what builds your project')
-        : msg('Run it alone with node to see why'),
+        ? msg('Compile it first: npx tsc, or the build command of your project')
+        : msg('Run it with node to see the error'),
       { cause: error },
     );
   }
   throw new BackfillError(
     'CONFIG_INVALID',
-    msg('The config file {file} has no config as its default export', { file }),
+    msg('The default export of the config file {file} is not a config', { file }),
     msg('Export one: export default defineConfig({ … })'),
   );
 }
@@ -248,6 +245,6 @@ export async function loadConfig(folder: string, trust: TrustsCode = {}): Promis
 const isConfig = (value: unknown): value is Config =>
   typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'config';
 
-/** The same, checked: it may have been written without `defineConfig()`. */
+/** Validates a config, which may have been written without `defineConfig()`. */
 const checkedConfig = ({ database, steps, requires }: Config): Config =>
   defineConfig({ database, steps, requires });

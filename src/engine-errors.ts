@@ -1,9 +1,7 @@
 import type { ErrorCode } from './errors.js';
 import { type Message, msg, type PlainText } from './messages/message.js';
 
-// What the codes of the engines and of the operating system mean to a person: a code of ours, a sentence, a hint.
-
-/** SQLite's result codes by their leading part, longest first, and what each means to a person. */
+/** Explanations of SQLite's result codes by prefix; the first match counts. */
 export const SQLITE_MEANINGS: readonly (readonly [
   prefix: string,
   code: ErrorCode,
@@ -90,7 +88,13 @@ export const SQLITE_MEANINGS: readonly (readonly [
   ],
 ];
 
-/** What PostgreSQL's codes mean to a person, by their leading part, longest first. */
+const SERVER_LOST = [
+  'STORE_UNREACHABLE',
+  'The server closed the connection, or is not up yet',
+  'Run the same command again when it is up; it resumes where it stopped',
+] as const;
+
+/** Explanations of PostgreSQL's codes by prefix; the first match counts. */
 export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
   [
     'POSTGRES_55P03',
@@ -128,18 +132,8 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
     'The server is read-only: it is a replica, or configured so',
     'Pass the primary in --database-url',
   ],
-  [
-    'POSTGRES_25P03', // for idle_in_transaction_session_timeout
-    'STORE_UNREACHABLE',
-    'The server closed the connection, or is not up yet',
-    'Run the same command again when it is up; it resumes where it stopped',
-  ],
-  [
-    'POSTGRES_25P04', // for transaction_timeout
-    'STORE_UNREACHABLE',
-    'The server closed the connection, or is not up yet',
-    'Run the same command again when it is up; it resumes where it stopped',
-  ],
+  ['POSTGRES_25P03', ...SERVER_LOST], // idle_in_transaction_session_timeout
+  ['POSTGRES_25P04', ...SERVER_LOST], // transaction_timeout
   [
     'POSTGRES_CONNECT_TIMEOUT',
     'STORE_UNREACHABLE',
@@ -180,12 +174,6 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
     'Check the files of sslrootcert, sslcert and sslkey, and the log of the server',
   ],
   [
-    'POSTGRES_THREAD_ENDED',
-    'STORE_UNREACHABLE',
-    'The thread of the connection has ended, as it does when an answer is too large for the memory of this process',
-    'Run the same command again with more memory or smaller batches: NODE_OPTIONS=--max-old-space-size=4096, or --batch-size 500',
-  ],
-  [
     'POSTGRES_53100',
     'STORE_FULL',
     'The disk of the server is full',
@@ -215,12 +203,7 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
     'The server reports that an index is damaged',
     'Run REINDEX DATABASE, then the same command again',
   ],
-  [
-    'POSTGRES_57P',
-    'STORE_UNREACHABLE',
-    'The server closed the connection, or is not up yet',
-    'Run the same command again when it is up; it resumes where it stopped',
-  ],
+  ['POSTGRES_57P', ...SERVER_LOST],
   [
     'POSTGRES_08P01',
     'STATEMENT_REJECTED',
@@ -235,7 +218,7 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
   ],
 ];
 
-/** What the operating system's refusals mean where a file beside the store is made. */
+/** Explanations of errors of the operating system. */
 export const SYSTEM_MEANINGS: Readonly<
   Record<string, readonly [code: ErrorCode, message: PlainText, hint: PlainText]>
 > = {
@@ -259,20 +242,21 @@ export const SYSTEM_MEANINGS: Readonly<
   EROFS: ['STORE_FOLDER_READONLY', 'The disk is mounted read-only', 'Mount it read-write'],
 };
 
-/** SQLite's words for what a schema may not use, as it is not trusted. Of a whole schema that it refuses to read it names the object. */
+/** SQLite's messages for functions and virtual tables that an untrusted schema must not use. If it rejects the whole schema, it names the object. */
 const UNSAFE_USE =
   /^(?:malformed database schema \((?<object>.*)\) - )?(?:error in .*: )?unsafe use of (?:virtual table "(?<table>.*)"|(?<call>.*))$/s;
 
-/** What a schema uses though it may not. */
+/** A function or virtual table that an untrusted schema must not use. */
 export interface UnsafeUse {
-  /** The object that uses it, where SQLite names one. */
+  /** The object that uses it, if SQLite names one. */
   readonly object: string | undefined;
-  /** Name of the function or the virtual table. */
+  /** Name of the function or virtual table. */
   readonly name: string;
+  /** Description for messages. */
   readonly used: string | Message;
 }
 
-/** The function or virtual table that a schema uses though it may not, by SQLite's message; undefined for any other message. */
+/** Parses SQLite's message about unsafe use; returns undefined for any other message. */
 export function unsafeUse(message: string): UnsafeUse | undefined {
   const { object, table, call } = UNSAFE_USE.exec(message)?.groups ?? {};
   if (table !== undefined)

@@ -4,7 +4,7 @@ import { scrub, scrubError } from './secrets.js';
 import { type EngineError, isPostgresError, isSqliteError, isStoreError } from './store-errors.js';
 import { visible } from './visible.js';
 
-/** Exit codes of the command line. A caller in a shell decides by these; people and programs read `code`. */
+/** Exit codes of the command line. Programs that need more detail read `code`. */
 export const EXIT = {
   done: 0,
   failed: 1,
@@ -17,11 +17,11 @@ export const EXIT = {
 } as const;
 
 /**
- * Every code that an error of this package can carry, with the exit code it ends a command with.
- * docs/troubleshooting.md lists each with its cause and its mend; a test holds the two together.
+ * Error codes of this package, with the exit code of a command that fails with each. docs/troubleshooting.md lists their causes and fixes; a test keeps the
+ * two in sync.
  */
 const EXIT_BY_CODE = {
-  // the call
+  // invocation
   USAGE: EXIT.usage,
   NPM_KEPT_OPTION: EXIT.usage,
   CONFIG_MISSING: EXIT.usage,
@@ -52,7 +52,7 @@ const EXIT_BY_CODE = {
   STORE_IO: EXIT.failed,
   WAL_PINNED: EXIT.failed,
   STATEMENT_REJECTED: EXIT.failed,
-  // its safety
+  // safety
   ROOT_REFUSED: EXIT.failed,
   STORE_UNTRUSTED: EXIT.failed,
   RUN_LOCKED: EXIT.locked,
@@ -65,7 +65,7 @@ const EXIT_BY_CODE = {
   BACKUP_CHANGED: EXIT.failed,
   BACKUP_UNTRUSTED: EXIT.failed,
   STORE_IN_USE: EXIT.failed,
-  // what it runs on
+  // runtime
   NODE_TOO_OLD: EXIT.failed,
   DRIVER_UNUSABLE: EXIT.failed,
   // a server
@@ -75,12 +75,12 @@ const EXIT_BY_CODE = {
   POOLER_UNSUPPORTED: EXIT.failed,
   SEARCH_PATH_UNSAFE: EXIT.failed,
   SUPERUSER_REFUSED: EXIT.failed,
-  // what is written beside it
+  // output files
   OUTPUT_IS_STORE: EXIT.failed,
   OUTPUT_EXISTS: EXIT.failed,
   OUTPUT_UNWRITABLE: EXIT.failed,
   OUTPUT_UNTRUSTED: EXIT.failed,
-  // its schema
+  // schema
   TABLE_MISSING: EXIT.failed,
   COLUMN_MISSING: EXIT.failed,
   KEY_UNSUITABLE: EXIT.failed,
@@ -109,29 +109,29 @@ const EXIT_BY_CODE = {
   LEDGER_DAMAGED: EXIT.failed,
   LEDGER_UNTRUSTED: EXIT.failed,
   VERIFICATION_FAILED: EXIT.unverified,
-  // its report
+  // other
   INTERRUPTED: EXIT.interrupted,
   TERMINATED: EXIT.terminated,
   INTERNAL: EXIT.failed,
 } as const;
 
-/** A stable name for what went wrong; never renamed, never reused. */
+/** Stable name of a failure; never renamed or reused. */
 export type ErrorCode = keyof typeof EXIT_BY_CODE;
 
-/** All codes, for documentation and its test. */
+/** All codes. */
 export const ERROR_CODES = Object.keys(EXIT_BY_CODE) as readonly ErrorCode[];
 
-/** The message and the hint of an error as data. */
+/** Message and hint of an error as data. */
 export interface ErrorTexts {
   readonly message: Told;
   readonly hint: Told;
 }
 
 /**
- * An error of this package: what is wrong in one sentence, and the command that mends it.
+ * An error of this package: one sentence that states the problem, and a hint that fixes it.
  *
- * Neither text ever holds a payload's contents or SQLite's own message (a trigger's `RAISE` can quote a payload);
- * `cause` may, so it is for a debugger, never for a log. No password is in any of the three, and both texts are one line without control characters.
+ * Neither contains data of a row or a message of the database, which may quote a row. `cause` may, so use it for debugging, not for logs. None of the three
+ * contains a password. Message and hint are one line each, without control characters.
  *
  * @example
  * await migrateOnDeploy().catch((error: unknown) => {
@@ -144,20 +144,20 @@ export class BackfillError extends Error {
   override readonly name = 'BackfillError';
   /** Stable name of the failure. */
   readonly code: ErrorCode;
-  /** What to do about it, with the command where one exists. */
+  /** Fix, with the command if there is one. */
   readonly hint: string;
   readonly #texts: ErrorTexts;
 
-  /** Whether a value is such an error, of any copy of this package: a project may import another one than the command that loads it. */
+  /** Accepts errors of every copy of this package, because a project may import another one than the command that loads it. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return value instanceof Error && value.name === 'BackfillError';
   }
 
   /**
    * @param code stable name of the failure
-   * @param message one sentence saying what is wrong
-   * @param hint the command or action that fixes it
-   * @param options `cause`: the error this one explains
+   * @param message one sentence that states the problem
+   * @param hint the fix, which starts with an imperative
+   * @param options `cause`: the explained error
    */
   constructor(code: ErrorCode, message: Told, hint: Told, options?: { readonly cause?: unknown }) {
     scrubError(options?.cause);
@@ -167,27 +167,25 @@ export class BackfillError extends Error {
     this.#texts = { message: withValues(message, scrub), hint: withValues(hint, scrub) };
   }
 
-  /** The message and the hint as data, for another language or another process; without passwords. */
+  /** Message and hint as data, without passwords, for another language or another process. */
   get texts(): ErrorTexts {
     return this.#texts;
   }
 
-  /** The exit code that a command ends with after this error. */
+  /** Exit code of a command that fails with this error. */
   get exitCode(): number {
     return EXIT_BY_CODE[this.code];
   }
 }
 
 /**
- * Gives any thrown value the shape of a {@link BackfillError}.
+ * Converts any thrown value to a {@link BackfillError}.
  *
- * @param error what was thrown
- * @param doing what the program was doing, for the message
- * @returns the same error if it is one of ours already, else one whose `cause` it is
+ * @param doing activity for the message, such as `while backing it up`
+ * @returns the same error if it is a {@link BackfillError}, else one whose `cause` it is
  */
 export function toBackfillError(error: unknown, doing?: Doing | Message): BackfillError {
   if (error instanceof BackfillError) return error;
-  /** The message with what the program was doing, and the code of the engine or the system. */
   const full = (message: Message, code: string): Message =>
     doing === undefined
       ? msg('{message} ({code})', { message, code })
@@ -215,10 +213,10 @@ export function toBackfillError(error: unknown, doing?: Doing | Message): Backfi
   );
 }
 
-/** What a program can be doing when the system or the store refuses something. */
+/** Activity during which an error occurred. */
 export type Doing = Extract<PlainText, `while ${string}` | 'in the thread of the backfills'>;
 
-/** What a code of an engine means. */
+/** Explanation of an error of the database or the system. */
 type Meaning = readonly [code: ErrorCode, message: Message, hint: PlainText];
 
 function sqliteMeaning(error: EngineError): Meaning {
@@ -263,7 +261,7 @@ function postgresMeaning({ code }: EngineError): Meaning {
   ];
 }
 
-/** A sentence on what this user may not do, with its id and the file, where the system tells it. */
+/** Returns the message for an error of the system; for a missing permission, with user id and path if the error has them. */
 function withPath(message: PlainText, error: unknown): Message {
   const path = error instanceof Error && 'path' in error ? error.path : undefined;
   const id = process.geteuid?.();
@@ -272,7 +270,7 @@ function withPath(message: PlainText, error: unknown): Message {
   return errnoOf(error) === 'EPERM' ? msg('User id {id} may not change {path}', { id, path }) : msg(message);
 }
 
-/** Whether a compiled part of better-sqlite3 can't be loaded: it is for another Node, or was never compiled. */
+/** Whether better-sqlite3's compiled addon cannot be loaded: it is for another Node, or was never compiled. */
 const isAddonError = (error: unknown): error is Error =>
   error instanceof Error && (('code' in error && error.code === 'ERR_DLOPEN_FAILED') || 'tries' in error);
 
@@ -293,12 +291,12 @@ function addonUnusable(error: Error): BackfillError {
   );
 }
 
-/** The operating system's name of a failure, as ENOSPC, or undefined. */
+/** Returns the error name of the operating system, such as ENOSPC, or undefined. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && 'syscall' in error ? String(error.code) : undefined;
 }
 
-/** The longest chain of wrappers (umzug's MigrationError around ours) ends at the error that says most. */
+/** Returns the first error of this package or of a database in a chain of causes, such as inside umzug's MigrationError. */
 export function rootBackfillError(error: unknown): BackfillError {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     if (at instanceof BackfillError || isStoreError(at)) return toBackfillError(at);

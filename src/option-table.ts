@@ -13,14 +13,14 @@ import {
   type RowsOf,
 } from './options.js';
 
-// The options of a run: of the API and of the command line, in the same units. Types, checks, flags, `--help` and docs/options.md come
+// Options of a run, for the API and the command line, in the same units. Types, checks, flags, `--help` and docs/options.md come
 // from these rows and from those of command-options.ts.
 
-/** How to back up a store. */
+/** Options of a backup. */
 export interface BackupOptions {
   /** Folder of the backups. Default: the store's folder. */
   readonly folder?: string | undefined;
-  /** What is checked of a backup: every page, or each index too. Default `quick`. */
+  /** Depth of the damage check: `quick` reads every page, `full` also checks each index. Default `quick`. */
   readonly check?: 'quick' | 'full' | undefined;
   /** Number of backups that are kept after a verified run. Default 3. */
   readonly keep?: number | undefined;
@@ -38,13 +38,13 @@ export interface RunSettings {
   readonly workers?: number | undefined;
   /** Size of the WAL, in bytes, at which a run waits for the reader that pins it. Default 256 MiB. */
   readonly walLimitBytes?: number | undefined;
-  /** How long to wait for that reader, in milliseconds, before the run stops with `WAL_PINNED`. Default 60,000. */
+  /** Maximum wait for that reader, in milliseconds, before the run stops with `WAL_PINNED`. Default 60,000. */
   readonly walWaitMs?: number | undefined;
   /** Minimum size of a store, in bytes, for work on a second thread. Default 64 MiB. */
   readonly parallelMinBytes?: number | undefined;
-  /** How to back the store up before it is changed; `false`: no backup. */
+  /** Backup of the store before a change; `false`: none. */
   readonly backup?: BackupOptions | false | undefined;
-  /** How long to wait for another run, in milliseconds; 0: not at all. Default 60,000. */
+  /** Maximum wait for another command, in milliseconds; 0: do not wait. Default 60,000. */
   readonly lockTimeoutMs?: number | undefined;
   /** Whether updates may fire the table's triggers. Default false: such updates are refused. */
   readonly allowTriggers?: boolean | undefined;
@@ -114,7 +114,7 @@ const isBackup = (value: unknown): value is BackupOptions | false =>
 const isSignal = (value: unknown): value is AbortSignalLike =>
   typeof value === 'object' && value !== null && 'aborted' in value && typeof value.aborted === 'boolean';
 
-/** How long a deploy waits for another run by default, in milliseconds: it may be a long backfill. */
+/** Default time that a deploy waits for another command, which may be a long backfill, in milliseconds. */
 export const DEPLOY_LOCK_TIMEOUT_MS = 600_000;
 
 /** Options of a run. */

@@ -180,15 +180,15 @@ function checkKinds(given: object, table: OptionTable, what: Told, code: ErrorCo
       );
     }
     if (!kind.members || typeof value !== 'object' || value === null) continue;
-    refuseUnknownOptions(
-      value,
-      Object.keys(kind.members),
-      msg('`{option}` of {what}', { option, what }),
-      code,
-    );
+    refuseUnknownOptions(value, Object.keys(kind.members), optionOf(option, what), code);
     checkKinds(value, kind.members, what, code, `${option}.`);
   }
 }
+
+/** Names an option of a call, such as `checks` of defineBackfill(). */
+export const optionOf = (option: string, what: Told): Message =>
+  msg('`{option}` of {what}', { option, what });
+
 /**
  * Refuses unknown options by name, so that a misspelt one is never silently ignored.
  *
@@ -205,7 +205,7 @@ export function refuseUnknownOptions(
       throw new BackfillError(
         code,
         msg('Unknown option `{option}` in {what}', { option: name, what }),
-        msg('It takes: {options}', { options: known.join(', ') }),
+        msg('Remove it, or use one of: {options}', { options: known.join(', ') }),
       );
     }
   }

@@ -4,6 +4,7 @@ import { isPostgresUrl, type StoreAddress, variablesOf } from './address.js';
 import type { Config } from './config.js';
 import { expandHome } from './db/path.js';
 import { BackfillError, rootBackfillError } from './errors.js';
+import { msg } from './messages/message.js';
 import { shellWord } from './shell.js';
 
 /**
@@ -19,15 +20,16 @@ export async function withKnownPlaces<Result>(
   try {
     return await act();
   } catch (thrown) {
-    const { code, message, hint } = rootBackfillError(thrown);
+    const { code, texts } = rootBackfillError(thrown);
     if (postgres || (code !== 'STORE_MISSING' && code !== 'VERSION_MISSING')) throw thrown;
-    const others = otherStores(config, path, env).map(shellWord).join(', ');
-    const isUrl = isPostgresUrl(env.DATABASE_URL ?? '');
-    if (others === '' && !isUrl) throw thrown;
-    const named =
-      others === '' ? hint : `${hint}; there is a file at ${others}: pass --db-path if it is the store`;
-    const whole = isUrl ? `${named}; DATABASE_URL names a database: pass --postgres to use it` : named;
-    throw new BackfillError(code, message, whole, { cause: thrown });
+    let { hint } = texts;
+    const paths = otherStores(config, path, env).map(shellWord);
+    if (paths.length > 0)
+      hint = msg('{hint}; there is a file at {paths}: pass --db-path if it is the store', { hint, paths });
+    if (isPostgresUrl(env.DATABASE_URL ?? ''))
+      hint = msg('{hint}; DATABASE_URL contains a database: pass --postgres to use it', { hint });
+    if (hint === texts.hint) throw thrown;
+    throw new BackfillError(code, texts.message, hint, { cause: thrown });
   }
 }
 

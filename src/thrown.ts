@@ -22,7 +22,7 @@ interface Place {
   readonly line: number;
 }
 
-/** Returns an error's stack frames in existing files, innermost first. That a file exists tells a frame from a line of the message. */
+/** Returns an error's stack frames in existing files, innermost first. A line of the message is not mistaken for a frame, because its file would not exist. */
 export function framesOf(error: unknown): readonly Place[] {
   if (!(error instanceof Error) || typeof error.stack !== 'string') return [];
   return error.stack.split('\n').flatMap((text, i) => {

@@ -7,7 +7,7 @@ const HIDDEN = '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Cs}\\ufffe\\uffff]';
 const ALL_HIDDEN = new RegExp(HIDDEN, 'gu');
 const RUN = new RegExp(`${HIDDEN}+`, 'gu');
 
-/** What this program itself sends to a terminal: it clears the line of the progress bar. */
+/** Code that this program sends to a terminal: it clears the line of the progress bar. */
 const OWN_CODE = '\\r\\u001b\\[2K';
 
 const FOR_FILE = new RegExp(`(?!\\n)${HIDDEN}`, 'gu');

@@ -253,7 +253,7 @@ describe('defineConfig', () => {
       expect(await pathOf(database, {})).to.equal('store.db');
       const url = 'postgres://app@127.0.0.1:1/app';
       const twice = await statusOf(database, { SECOND_DB: 'second.db' }, '--database-url', url);
-      expect(expectRefusal(twice, 'USAGE', 2).message).to.include('SECOND_DB and --database-url');
+      expect(expectRefusal(twice, 'USAGE', 2).message).to.include('SECOND_DB, --database-url');
     });
 
     it('names other files that exist where the store may be, and takes none of them', async () => {
@@ -285,7 +285,7 @@ describe('defineConfig', () => {
       const of = async (url: string): Promise<string> =>
         expectRefusal(await statusOf({ path: 'none.db' }, { DATABASE_URL: url }), 'STORE_MISSING', 1).hint;
       expect(await of('postgres://app@127.0.0.1:1/app')).to.match(
-        /; DATABASE_URL names a database: pass --postgres to use it$/,
+        /; DATABASE_URL contains a database: pass --postgres to use it$/,
       );
       expect(await of('mysql://app@127.0.0.1:1/app')).not.to.include('--postgres');
     });

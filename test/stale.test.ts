@@ -52,9 +52,9 @@ describe('the log of a command, of compiled steps', () => {
     write('steps/001-a.ts', 300);
     write('dist/steps/000-renamed.js', 200);
     expect(await warnings()).to.have.members([
-      'steps/002-new.ts is not compiled, and is left out',
+      'steps/002-new.ts is not compiled, and does not run',
       'steps/001-a.ts is newer than dist/steps/001-a.js, which runs',
-      'dist/steps/000-renamed.js has no source any more, and still runs',
+      'dist/steps/000-renamed.js no longer has a source, and still runs',
     ]);
   });
 

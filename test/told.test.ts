@@ -49,7 +49,7 @@ describe('a file that does not load', () => {
       project.write('b.mjs', `export function fails() {\n  null.a;\n}\n`);
       const { message, hint } = await project.refused('STEP_INVALID', 1, 'status');
       const where = told.replace('STEP', file(`steps/${name}`)).replace('HELPER', file('b.mjs'));
-      expect(message).to.equal(`The step file ${file(`steps/${name}`)} can not be loaded (${where})`);
+      expect(message).to.equal(`The step file ${file(`steps/${name}`)} cannot be loaded (${where})`);
       expect(message + hint).not.to.include(SECRET);
     });
   }
@@ -58,7 +58,7 @@ describe('a file that does not load', () => {
     config(`\nthrow new RangeError('${SECRET}');`);
     const { message } = await project.refused('CONFIG_INVALID', 1, 'status');
     const path = file('umzug-backfill.config.mjs');
-    expect(message).to.equal(`The config file ${path} can not be loaded (RangeError at ${path}:3)`);
+    expect(message).to.equal(`The config file ${path} cannot be loaded (RangeError at ${path}:3)`);
   });
 
   /** Declarations that are refused, by the file that holds them, and the file that is named. */
@@ -120,7 +120,9 @@ describe('a file that does not load', () => {
     expect((await project.run('executed')).stdout).to.equal('001-plain\n002-own\n');
     project.write('steps/003-none.js', 'exports.__esModule = true; exports.other = 1;');
     const { message } = await project.refused('STEP_INVALID', 1, 'status');
-    expect(message).to.equal(`The step file ${file('steps/003-none.js')} has no step as its default export`);
+    expect(message).to.equal(
+      `The default export of the step file ${file('steps/003-none.js')} is not a step`,
+    );
   });
 });
 
@@ -246,7 +248,7 @@ return { first: 'x' };`);
         'a statement',
         `defineSqlStep({ up: ['INSERT INTO none VALUES (1)'] })`,
         'STATEMENT_REJECTED',
-        'refused a statement',
+        'rejected a statement',
       ],
       [
         'a table',

@@ -228,7 +228,7 @@ async function runOnStore(
   };
   const address = storeAddress(project.config, options, env);
   const unencrypted = address.postgres ? plaintextWarnings(address.postgres).map(english) : [];
-  warn([...(project.stale ?? []), ...unencrypted]);
+  warn([...(project.stale ?? []).map(english), ...unencrypted]);
   refuseOtherOptions(options, address);
   if (!address.postgres) enter(address.path, project, context, log);
   const hints = hintContext(options, options['backup.folder'], address, project.config.database.path);

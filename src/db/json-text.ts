@@ -108,7 +108,7 @@ export function readJson(bytes: Buffer): Buffer | null {
     const end = valueEnd(bytes, text, at, 0);
     return end >= 0 && skipSpace(bytes, end) === bytes.length ? Buffer.from('{}') : null;
   }
-  // A member has at least six bytes and grows by at most one: NaN becomes null. One buffer avoids a list of millions of parts.
+  // A member has at least six bytes and grows by one or none: NaN becomes null. One buffer avoids a list of millions of parts.
   const out = Buffer.allocUnsafe(Math.ceil((bytes.length * 7) / 6) + 2);
   let length = out.write('{', 'latin1');
   at = skipSpace(bytes, at + 1);

@@ -151,7 +151,7 @@ function byteOf(path: string, offset: number): number | undefined {
     if (fs.readSync(fs.openSync(path), byte, 0, 1, Number(offset)) === 1) process.stdout.write(String(byte[0]));`;
   const { stdout } = spawnSync(process.execPath, ['-e', script, path, String(offset)], {
     encoding: 'utf8',
-    env: {}, // others may read that of a child where this process has given up root
+    env: {}, // after root privileges are dropped, other users can read a child's environment
   });
   return stdout === '' ? undefined : Number(stdout);
 }
@@ -200,7 +200,7 @@ export function requireWritableFolder({ folder }: StoreFiles, cause?: unknown): 
  * For root, finds another user who owns the store, or a link or folder of its path.
  *
  * @returns the user id; undefined if root owns the store and its path, or if this user is not root
- * @throws {BackfillError} `STORE_UNTRUSTED` if several users own parts of the path, or if others may replace the store
+ * @throws {BackfillError} `STORE_UNTRUSTED` if several users own parts of the path, or if another user may replace the store
  */
 export function otherOwner(given: string): number | undefined {
   if (!isRoot()) return undefined;

@@ -3,29 +3,20 @@ import type { Catalog } from './translate.js';
 /** Messages of errors and warnings: what is wrong. */
 export const zhErrors = {
   // the call, as commander has it and as this program puts it
-  'Expected `{option}` to be one of {choices}, got `{value}`':
-    '`{option}` 应为 {choices} 之一，实际为 `{value}`',
   'npm kept {options} for itself, so that it did not reach this command':
     'npm 把 {options} 留给了自己，没有传给本命令',
 
   // the project
-  '`database` of {what}': '{what} 的 `database`',
-  '`requires` of {what}': '{what} 的 `requires`',
-  '`checks` of {what}': '{what} 的 `checks`',
-  '`version` of {what}': '{what} 的 `version`',
-  '`indexes.{index}` of {what}': '{what} 的 `indexes.{index}`',
-  '`indexes.{index}.where` of {what}': '{what} 的 `indexes.{index}.where`',
   'Expected `columns` in {what} to have 1 to {#most} columns, got {#count}':
     '{what} 中的 `columns` 应有 1 到 {most} 列，实际为 {count} 列',
-  "Expected `columns.{column}` in {what} to be made by firstOf() or sql(), or to be 'process' where `process` is given":
-    "{what} 中的 `columns.{column}` 应由 firstOf() 或 sql() 生成，或在给出 `process` 时为 'process'",
+  "Expected `columns.{column}` in {what} to be firstOf(), sql() or, with `process`, 'process'":
+    "{what} 中的 `columns.{column}` 应为 firstOf()、sql()，或在给出 `process` 时为 'process'",
   'Expected `columns` in {what} to have a column that `process` fills':
     '{what} 中的 `columns` 应有一列由 `process` 填充',
   'Expected `process` in {what} to be a synchronous function': '{what} 中的 `process` 应为同步函数',
   'Expected `reads` in {what} to be a list of column names': '{what} 中的 `reads` 应为列名的列表',
   'Expected `verdict` in {~what} to be warn or fail, got `{value}`':
     '{what} 中的 `verdict` 应为 warn 或 fail，实际为 `{value}`',
-  '`checks.rules` of {what}': '{what} 的 `checks.rules`',
   'The query of the rule "{title}" of {name} is no SELECT that this store can run':
     '{name} 的规则 "{title}" 的查询不是该存储可以运行的 SELECT',
   'Expected `processVersion` in {what} to be an integer, got `{value}`':

@@ -12,8 +12,7 @@ export const zhPostgres = {
   '--print-sql is for the sqlite3 shell, and this store is a PostgreSQL database':
     '--print-sql 用于 sqlite3 命令行，而该存储属于 PostgreSQL',
   'Run it without --print-sql: umzug-backfill verify': '请不带 --print-sql 运行： umzug-backfill verify',
-  '`database.postgres` of {what}': '{what} 的 `database.postgres`',
-  '`database.postgres.defaults` of {what}': '{what} 的 `database.postgres.defaults`',
+  '`{option}` of {what}': '{what} 的 `{option}`',
 
   // its schema
   '{~message}, and a run is in progress: {~who}': '{message}，且有运行正在进行：{who}',
@@ -23,7 +22,7 @@ export const zhPostgres = {
   type: '类型',
 
   // which database
-  '{~hint}; DATABASE_URL names a database: pass --postgres to use it':
+  '{~hint}; DATABASE_URL contains a database: pass --postgres to use it':
     '{hint} ； DATABASE_URL 指定了数据库：要使用它，请传入 --postgres',
   'Leave --db-path out, and name the database with --database-url or DATABASE_URL when a command runs':
     '省略 --db-path，在运行命令时用 --database-url 或 DATABASE_URL 指定数据库',

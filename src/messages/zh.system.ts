@@ -107,10 +107,6 @@ export const zhSystem = {
   'The server did not accept the connection in time': '服务器未在规定时间内接受连接',
   'Check the address, and that the server is up; then run the same command again, with a longer timeout if the server is slow: PGCONNECT_TIMEOUT=60':
     '请检查地址以及服务器是否已启动，然后再次运行同一命令；如果服务器较慢，请给予更多时间： PGCONNECT_TIMEOUT=60',
-  'The thread of the connection has ended, as it does when an answer is too large for the memory of this process':
-    '连接的线程已结束；当应答超出此进程的内存时会如此',
-  'Run the same command again with more memory or smaller batches: NODE_OPTIONS=--max-old-space-size=4096, or --batch-size 500':
-    '请以更多内存或更小的批次再次运行同一命令： NODE_OPTIONS=--max-old-space-size=4096 ，或 --batch-size 500',
   'The disk of the server is full': '服务器的磁盘已满',
   'Free disk space on the server, then run the same command again; it resumes where it stopped':
     '请在服务器上释放磁盘空间，再次运行同一命令；它会从停止处继续',

@@ -2,7 +2,7 @@ import type { Catalog } from './translate.js';
 
 /** Encryption of connections, and parameters of a URL. */
 export const zhTls = {
-  'The server does not support TLS, and sslmode requires it': '服务器不提供加密，而 sslmode 要求加密',
+  'The server does not support TLS, and sslmode requires it': '服务器不支持 TLS，而 sslmode 要求 TLS',
   'Turn on TLS at the server (ssl = on); or, on a trusted network only, set sslmode=disable':
     '请在服务器上启用 TLS（ssl = on）；仅在可信网络中，也可设置 sslmode=disable',
   'The certificate of the server is for another host': '服务器的证书属于另一台主机',

@@ -43,9 +43,9 @@ export const zhTrust = {
   'Root does not run {file}: the group of {path} may change it':
     'root 不运行 {file}：{path} 的用户组可以修改它',
   'Root does not run {file}: every user may change {path}': 'root 不运行 {file}：任何用户都可以修改 {path}',
-  "Put sudo -u '#{owner}' before the command, so that this user runs it; or pass --trust-config if root may run what they write":
+  "Put sudo -u '#{owner}' before the command, so that this user runs it; or pass --trust-config if root may run their code":
     "请在命令前加上 sudo -u '#{owner}' ，以该用户身份运行；如果允许 root 运行他们编写的内容，请使用 --trust-config ",
-  'Remove that permission: chmod go-w {path}; or pass --trust-config if root may run what they write':
+  'Remove that permission: chmod go-w {path}; or pass --trust-config if root may run their code':
     '请取消该权限： chmod go-w {path} ；如果允许 root 运行他们编写的内容，请使用 --trust-config ',
 
   'The link {path} belongs to user id {owner}, and a pattern does not follow links of other users':

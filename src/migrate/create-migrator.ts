@@ -5,7 +5,7 @@ import { checkNames, type Project, type StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { RUN_OPTIONS, type RunSettings } from '../option-table.js';
-import { checkOptions, refuseUnknownOptions, requireText } from '../options.js';
+import { checkOptions, optionOf, refuseUnknownOptions, requireText } from '../options.js';
 import { hasControlCharacter, isDefinition, loadSteps, orderSteps, type TrustsCode } from '../steps/load.js';
 import { type Step, type StepDefinition, stepOf } from '../steps/step.js';
 import { type Migrator, migratorOf } from './migrator.js';
@@ -81,10 +81,10 @@ function check(options: CreateMigratorOptions) {
   const { database: given, steps, migrations, backfills, folder, requires = {}, ...rest } = options;
   const { trustConfig, ...settings } = rest;
   const database = typeof given === 'string' ? { path: given } : given;
-  refuseUnknownOptions(database ?? {}, ['path', 'env'], `\`database\` of ${WHAT}`, 'CONFIG_INVALID');
+  refuseUnknownOptions(database ?? {}, ['path', 'env'], optionOf('database', WHAT), 'CONFIG_INVALID');
   requireText(database?.path, 'database', WHAT, 'CONFIG_INVALID');
   checkNames(database.env ?? [], 'database.env', WHAT);
-  refuseUnknownOptions(requires, ['tables', 'version'], `\`requires\` of ${WHAT}`, 'CONFIG_INVALID');
+  refuseUnknownOptions(requires, ['tables', 'version'], optionOf('requires', WHAT), 'CONFIG_INVALID');
   const base = folder === undefined ? process.cwd() : requireText(folder, 'folder', WHAT, 'CONFIG_INVALID');
   const sources = SOURCES.flatMap((name) => checkSources({ steps, migrations, backfills }[name], name, WHAT));
   if (sources.length === 0) {

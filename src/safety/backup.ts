@@ -165,8 +165,8 @@ export const unguessable = (): string => randomBytes(12).toString('hex');
 export const VERSIONS_OFFSET = 18;
 
 /**
- * Takes a copy out of WAL mode, so that connections to it create no sidecars. SQLite uses only the read version; the write version stays, and tells
- * a restore the mode of a lost store.
+ * Takes a copy out of WAL mode, so that connections to it create no sidecars. SQLite uses only the read version; the write version stays, and
+ * preserves the mode for a restore of a lost store.
  *
  * @see https://www.sqlite.org/fileformat2.html section 1.3.3
  */

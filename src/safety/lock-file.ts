@@ -25,7 +25,7 @@ import { isSqliteError } from '../store-errors.js';
 // The file of the run lock. Another user may own its folder, so neither its name nor its contents are trusted: only a plain file of a trusted owner
 // is opened, and only one with exactly our table is read.
 
-/** DDL of the table with the holder, as in `sqlite_schema`. */
+/** DDL of the table with the holder, in the form of `sqlite_schema`. */
 const TABLE = 'CREATE TABLE holder (token TEXT, pid INTEGER, host TEXT, since TEXT)';
 
 /** Page size of the file. */
@@ -42,7 +42,7 @@ const MAX_HOST = 253;
 
 /** A row of the lock's table. */
 interface Signature {
-  /** Random; only the process that has written it knows it. */
+  /** Random word of the process that has written it. */
   readonly token: unknown;
   readonly pid: number;
   readonly host: string;
@@ -112,7 +112,7 @@ export function openLockFile(files: StoreFiles, busyTimeoutMs: number): Database
   }
 }
 
-/** Whether this process has the file open, and not one that was there only for a moment; true if the system cannot tell. */
+/** Whether this process has the file open, and not one that was there only for a moment; true if the system has no `/proc`. */
 function isOpenHere({ ino, dev }: BigIntStats): boolean {
   if (!existsSync(DESCRIPTORS)) return true;
   return readdirSync(DESCRIPTORS).some((fd) => {
@@ -120,7 +120,7 @@ function isOpenHere({ ino, dev }: BigIntStats): boolean {
       const stat = fstatSync(Number(fd), { bigint: true });
       return stat.ino === ino && stat.dev === dev;
     } catch (error) {
-      if (errnoOf(error) === 'EBADF') return false; // closed by now, like the descriptor that listed this folder
+      if (errnoOf(error) === 'EBADF') return false; // already closed, like the descriptor that listed this folder
       throw error;
     }
   });
@@ -217,7 +217,7 @@ export function prepareLockFile(db: Database.Database): void {
 /**
  * Returns the last signature. Call it inside a transaction.
  *
- * @returns undefined if there is none, or if the row is not one of ours
+ * @returns undefined if there is none, or if the row is not a signature
  * @throws {BackfillError} `LOCK_UNUSABLE` if the file contains anything but our table
  */
 export function readSignature(db: Database.Database): Signature | undefined {

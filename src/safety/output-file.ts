@@ -140,7 +140,7 @@ function refuseStore(what: PlainText, path: string, found: Stats | undefined, st
 /** Whether a file begins with `head`. */
 function beginsWith(path: string, head: string): boolean {
   const begin = Buffer.alloc(Buffer.byteLength(head));
-  // By now it may be a link, or a pipe without a writer.
+  // In the meantime it may have become a link, or a pipe without a writer.
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     readSync(fd, begin, 0, begin.length, 0);

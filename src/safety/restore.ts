@@ -113,7 +113,7 @@ export async function restoreInto(
   }
 }
 
-/** Whether the store is in WAL mode; undefined if it is too damaged to tell, or empty. */
+/** Reads whether the store is in WAL mode; undefined if it is unreadable or empty. */
 async function liveMode(files: StoreFiles): Promise<boolean | undefined> {
   if (files.mainBytes === 0) return undefined;
   try {
@@ -266,7 +266,7 @@ function copyFile(from: string, to: number): void {
     fs.createReadStream(process.argv[1], { flags }).pipe(fs.createWriteStream('', { fd: 3 }));`;
   const { status, stderr } = spawnSync(process.execPath, ['-e', script, from], {
     encoding: 'utf8',
-    env: {}, // others may read that of a child where this process has given up root
+    env: {}, // after root privileges are dropped, other users can read a child's environment
     stdio: ['ignore', 'ignore', 'pipe', to],
   });
   if (status !== 0) throw notSaved(from, stderr);

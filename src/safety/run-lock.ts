@@ -70,7 +70,7 @@ export async function acquireLock(
 }
 
 /**
- * Returns the state of the run lock. Creates no file, and holds the lock for a moment at most, which a starting command waits out.
+ * Returns the state of the run lock. Creates no file, and holds the lock only for a moment, which a starting command waits out.
  *
  * @throws {BackfillError} `LOCK_UNUSABLE` if the lock file is damaged, or must not be opened
  */

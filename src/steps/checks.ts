@@ -1,73 +1,80 @@
 import { BackfillError } from '../errors.js';
-import { refuseUnknownOptions, requireText } from '../options.js';
+import { type Message, msg } from '../messages/message.js';
+import { optionOf, refuseUnknownOptions, requireText } from '../options.js';
 
-/** A query that must use a certain index, for the verification's index check. */
+/** A query that must use an index, for the index check of the verification. */
 export interface IndexUse {
-  /** Name of the index; an index of the same table and definition under another name counts too. */
+  /** Name of the index. An index with the same definition and another name counts too. */
   readonly index: string;
-  /** The query it is for, without parameters. */
+  /** The query, without parameters. */
   readonly query: string;
 }
 
-/** A rule of a project's own, for the verification. */
+/** A project-specific rule of the verification. */
 export interface VerificationRule {
-  /** What holds, in a few words, as `no lag is negative`: it is shown. */
+  /** The rule in a few words, for display, such as `no lag is negative`. */
   readonly title: string;
-  /** A SELECT, without parameters, of the keys of the rows that break it: its first column is shown. */
+  /** A SELECT, without parameters, of the rows that break the rule. Its first column, the key, is displayed. */
   readonly query: string;
-  /** What broken rows are. Default `fail`. */
+  /** Verdict if a row breaks the rule. Default `fail`. */
   readonly verdict?: 'warn' | 'fail';
 }
 
-/** What the verification looks at beyond coverage, consistency, NULLs and integrity. */
+/** Checks of the verification in addition to coverage, consistency, NULLs and integrity. */
 export interface BackfillChecks<Column extends string = string> {
-  /** Column whose values the coverage is broken down by. */
+  /** Column to group the coverage by. */
   readonly groupBy?: string;
   /** Queries that must use an index. */
   readonly indexes?: readonly IndexUse[];
-  /** Rules of one's own: no row may break them. */
+  /** Project-specific rules that every row must satisfy. */
   readonly rules?: readonly VerificationRule[];
-  /** Whether the filled columns hold timestamps, to be judged as such. Default false. */
+  /** Whether the filled columns contain timestamps, which are then checked. Default false. */
   readonly timestamps?: boolean;
-  /** Two filled columns whose difference in seconds is a figure worth watching. Needs `timestamps`. */
+  /** Two filled columns; the verification reports the difference in seconds. Requires `timestamps`. */
   readonly lag?: { readonly from: NoInfer<Column>; readonly to: NoInfer<Column> };
 }
 
 const WHAT = 'defineBackfill()';
 
-const invalid = (message: string, hint: string): BackfillError =>
+const invalid = (message: Message, hint: Message): BackfillError =>
   new BackfillError('STEP_INVALID', message, hint);
 
 /**
  * Validates the checks of a backfill.
  *
- * @param columns names of the columns that it fills
+ * @param columns names of the filled columns
  * @throws {BackfillError} `STEP_INVALID` naming the option
  */
 export function validateChecks(checks: BackfillChecks, columns: readonly string[]): BackfillChecks {
   refuseUnknownOptions(
     checks,
     ['groupBy', 'indexes', 'rules', 'timestamps', 'lag'],
-    `\`checks\` of ${WHAT}`,
+    optionOf('checks', WHAT),
     'STEP_INVALID',
   );
   for (const end of checks.lag ? [checks.lag.from, checks.lag.to] : []) {
     if (!columns.includes(end) || checks.timestamps !== true) {
       throw invalid(
-        `\`checks.lag\` in ${WHAT} names ${end}, which is not a filled column of timestamps`,
-        'Name two of `columns` and set `timestamps: true`',
+        msg('`checks.lag` in {what} names {column}, which is not a filled column of timestamps', {
+          what: WHAT,
+          column: end,
+        }),
+        msg('Set it to two of `columns`, and set `timestamps: true`'),
       );
     }
   }
   for (const rule of checks.rules ?? []) {
-    const what = `\`checks.rules\` of ${WHAT}`;
+    const what = optionOf('checks.rules', WHAT);
     refuseUnknownOptions(rule, ['title', 'query', 'verdict'], what, 'STEP_INVALID');
     requireText(rule.title, 'title', what, 'STEP_INVALID');
     requireText(rule.query, 'query', what, 'STEP_INVALID');
     if (rule.verdict !== undefined && !['warn', 'fail'].includes(rule.verdict)) {
       throw invalid(
-        `Expected \`verdict\` in ${what} to be warn or fail, got \`${String(rule.verdict)}\``,
-        'Leave it out: a rule that is broken fails',
+        msg('Expected `verdict` in {what} to be warn or fail, got `{value}`', {
+          what,
+          value: String(rule.verdict),
+        }),
+        msg('Remove it for the default, fail'),
       );
     }
   }

@@ -1,5 +1,6 @@
 import { normaliseSql } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
+import { type Message, msg } from '../messages/message.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 import { type BackfillChecks, validateChecks } from './checks.js';
 import {
@@ -11,57 +12,55 @@ import {
   type SqlExpression,
 } from './values.js';
 
-/** What every backfill says. */
+/** Options of every backfill. */
 interface CommonOptions<Key extends string> {
   /** Table to fill. */
   readonly table: string;
-  /**
-   * Its key, of integers or of texts: the only column of its primary key, or of a unique index. Batches go by it.
-   */
+  /** Key of the batches: a column of integers or texts that alone is the primary key or has a unique index. */
   readonly key: Key;
-  /** SQL condition on a row of the table: which rows are in scope; `{ sqlite, postgres }` where the two differ. Default: every row. */
+  /** SQL condition that selects the rows; `{ sqlite, postgres }` if the engines need different SQL. Default: every row. */
   readonly scope?: EngineSql;
 }
 
-/** A backfill whose values the store derives, in sets. */
+/** Options of a backfill whose values the database derives. */
 export interface SqlBackfillOptions<Column extends string = string, Key extends string = string>
   extends CommonOptions<Key> {
-  /** Columns to fill where they are NULL, with what fills each. A value that stands is never overwritten. */
+  /** Columns to fill where they are NULL, with the source of each. Existing values are never overwritten. */
   readonly columns: Readonly<Record<Column, FirstOf | SqlExpression>>;
   /** Further checks for the verification. */
   readonly checks?: BackfillChecks<Column>;
 }
 
-/** A backfill with values that a function derives, for what SQL can't say. */
+/** Options of a backfill whose values a function derives, if SQL cannot. */
 export interface ProcessOptions<
   Column extends string = string,
   Key extends string = string,
   Read extends string = string,
 > extends CommonOptions<Key> {
   /**
-   * Columns to fill where they are NULL: a list of those that `process` fills, or an object as in {@link SqlBackfillOptions} in which these
-   * are `'process'`. A value that stands is never overwritten. What can't be derived for one column by `process` or for its
-   * document leaves the whole row alone.
+   * Columns to fill where they are NULL: a list if `process` fills all of them, or an object as in {@link SqlBackfillOptions} with `'process'`
+   * for those that it fills. Existing values are never overwritten. If `process` or a document fails for one column, the whole row is
+   * skipped.
    */
   readonly columns: readonly Column[] | Readonly<Record<Column, FirstOf | SqlExpression | 'process'>>;
-  /** Columns of the table that `process` gets, beside the key. */
+  /** Columns of the table that `process` receives in addition to the key. */
   readonly reads: readonly Read[];
   /** Derives the values. */
   readonly process: ProcessFunction<NoInfer<Key | Read>, NoInfer<Column>>;
-  /** What `process` says; raise it when it derives otherwise, so that the change is noticed as drift. Default 1. */
+  /** Version of `process`. Increase it when `process` derives other values, so that the change is detected as drift. Default 1. */
   readonly processVersion?: number;
   /** Further checks for the verification. */
   readonly checks?: BackfillChecks<Column>;
 }
 
-/** What {@link defineBackfill} takes. */
+/** Options of {@link defineBackfill}. */
 export type BackfillOptions<
   Column extends string = string,
   Key extends string = string,
   Read extends string = string,
 > = SqlBackfillOptions<Column, Key> | ProcessOptions<Column, Key, Read>;
 
-/** A validated backfill declaration: data, without a name (its file gives it one). */
+/** A validated backfill definition. Its file provides the name. */
 export interface BackfillDefinition {
   readonly kind: 'backfill';
   readonly table: string;
@@ -69,7 +68,7 @@ export interface BackfillDefinition {
   readonly scope: EngineSql;
   readonly columns: readonly { readonly name: string; readonly value: ColumnValue }[];
   readonly checks: BackfillChecks;
-  /** The function that derives values, if one does: of which columns, and for which. */
+  /** The function that derives values, with the columns that it reads and fills. */
   readonly process?: {
     readonly reads: readonly string[];
     readonly fills: readonly string[];
@@ -83,19 +82,18 @@ export interface Backfill extends BackfillDefinition {
   readonly name: string;
 }
 
-/** At most this many columns: the state of each is two bits of one integer. */
+/** Maximum number of columns: the state of each is two bits of one integer. */
 const MAX_COLUMNS = 15;
 
 const WHAT = 'defineBackfill()';
 
-const invalid = (message: string, hint: string): BackfillError =>
+const invalid = (message: Message, hint: Message): BackfillError =>
   new BackfillError('STEP_INVALID', message, hint);
 
 /**
- * Declares a backfill: which rows, which columns, and what fills each of these: {@link firstOf}, {@link sql}, or a function, `process`.
+ * Declares a backfill: the rows, the columns, and the source of each column: {@link firstOf}, {@link sql}, or a function, `process`.
  *
- * @param options see {@link BackfillOptions}
- * @returns a step to be the default export of a file in one of the project's step folders
+ * @returns a step, for the default export of a file in a step folder
  * @throws {BackfillError} `STEP_INVALID` naming the option that is missing, unknown or of the wrong kind
  *
  * @example
@@ -130,8 +128,12 @@ export function defineBackfill<
   const columns = checkedColumns(options.columns, isProcess);
   if (columns.length === 0 || columns.length > MAX_COLUMNS) {
     throw invalid(
-      `Expected \`columns\` in ${WHAT} to have 1 to ${MAX_COLUMNS} columns, got ${columns.length}`,
-      'Split the backfill, or name a column',
+      msg('Expected `columns` in {what} to have 1 to {most} columns, got {count}', {
+        what: WHAT,
+        most: MAX_COLUMNS,
+        count: columns.length,
+      }),
+      msg('Split the backfill, or pass at least one column'),
     );
   }
   const process = isProcess ? checkedProcess(options, columns) : undefined;
@@ -163,8 +165,14 @@ function checkedColumns(
     if (typeof value === 'object' && (value?.kind === 'first-of' || value?.kind === 'sql'))
       return { name, value };
     throw invalid(
-      `Expected \`columns.${name}\` in ${WHAT} to be made by firstOf() or sql(), or to be 'process' where \`process\` is given`,
-      `Write ${name}: firstOf(document, [names], fallback), ${name}: sql(expression), or ${name}: 'process'`,
+      msg("Expected `columns.{column}` in {what} to be firstOf(), sql() or, with `process`, 'process'", {
+        column: name,
+        what: WHAT,
+      }),
+      msg(
+        "Write {column}: firstOf(document, [names], fallback), {column}: sql(expression), or {column}: 'process'",
+        { column: name },
+      ),
     );
   });
 }
@@ -175,36 +183,39 @@ function checkedProcess(
 ): BackfillDefinition['process'] {
   if (typeof process !== 'function' || process.constructor.name !== 'Function') {
     throw invalid(
-      `Expected \`process\` in ${WHAT} to be a synchronous function`,
-      'Load what it waits for before the run: a batch is one transaction, which cannot wait',
+      msg('Expected `process` in {what} to be a synchronous function', { what: WHAT }),
+      msg('Load what it waits for before the run: a batch is one transaction, which cannot wait'),
     );
   }
   if (!Array.isArray(reads)) {
     throw invalid(
-      `Expected \`reads\` in ${WHAT} to be a list of column names`,
-      'List the columns that `process` reads, beside the key',
+      msg('Expected `reads` in {what} to be a list of column names', { what: WHAT }),
+      msg('List the columns that `process` reads in addition to the key'),
     );
   }
   for (const name of reads) requireText(name, 'reads', WHAT, 'STEP_INVALID');
   if (!Number.isSafeInteger(processVersion)) {
     throw invalid(
-      `Expected \`processVersion\` in ${WHAT} to be an integer, got \`${String(processVersion)}\``,
-      'Begin with 1, and raise it when `process` derives otherwise',
+      msg('Expected `processVersion` in {what} to be an integer, got `{value}`', {
+        what: WHAT,
+        value: String(processVersion),
+      }),
+      msg('Start with 1, and increase it when `process` derives other values'),
     );
   }
   const fills = columns.filter(({ value }) => value.kind === 'process').map(({ name }) => name);
   if (fills.length === 0) {
     throw invalid(
-      `Expected \`columns\` in ${WHAT} to have a column that \`process\` fills`,
-      "Write 'process' as its value, or list the columns if `process` fills all of them",
+      msg('Expected `columns` in {what} to have a column that `process` fills', { what: WHAT }),
+      msg("Set its value to 'process', or list the columns if `process` fills all of them"),
     );
   }
   return { reads: [...reads], fills, derive: process, version: processVersion };
 }
 
 /**
- * What of a backfill decides its result, in a form in which layout and checks don't count: for drift. Of a function it is
- * the version that its author gives, as a formatter or a compiler changes its text.
+ * Returns the parts of a backfill that determine its result, without layout and checks, for the detection of drift. A function is represented by its
+ * version, because a formatter or a compiler changes its text.
  */
 export function canonicalBackfill(definition: BackfillDefinition): unknown {
   const { kind, table, key, scope, process } = definition;

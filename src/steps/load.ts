@@ -3,21 +3,21 @@ import { basename, dirname, extname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { findOpening, isRoot } from '../db/file.js';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { loadFailureText } from '../thrown.js';
 import { atCall, type Step, type StepDefinition, stepOf } from './step.js';
 
-/** Whether a file of this name in a step folder is a step. */
+/** Whether a file with this name in a step folder is a step file. */
 export const isStepFile = (name: string): boolean =>
   /\.(?:[cm]?js|[cm]?ts)$/.test(name) && !/\.d\.[cm]?ts$/.test(name);
 
 /**
- * Loads the steps of a project: every module of its folders, in one list ordered by name (code units).
+ * Loads the steps of a project: every module in its folders, ordered by name (code units).
  *
  * @param folders absolute paths
- * @throws {BackfillError} `CONFIG_INVALID` when a folder can not be read, `STEP_INVALID` when a file holds no step or
- *   two files have one name, `CONFIG_UNTRUSTED` if root would run what others may write
+ * @throws {BackfillError} `CONFIG_INVALID` if a folder cannot be read, `STEP_INVALID` if a file contains no step or two files have the same name,
+ *   `CONFIG_UNTRUSTED` if root would run code that other users may write
  */
 export async function loadSteps(folders: readonly string[], trust: TrustsCode = {}): Promise<Step[]> {
   const paths = folders.flatMap((folder) => stepFiles(folder));
@@ -26,9 +26,9 @@ export async function loadSteps(folders: readonly string[], trust: TrustsCode = 
 }
 
 /**
- * Puts steps in their one order, by name (code units).
+ * Sorts steps by name (code units).
  *
- * @throws {BackfillError} `STEP_INVALID` when two have one name
+ * @throws {BackfillError} `STEP_INVALID` if two have the same name
  */
 export function orderSteps(given: readonly Step[]): Step[] {
   const steps = [...given];
@@ -37,7 +37,7 @@ export function orderSteps(given: readonly Step[]): Step[] {
     if (steps[i + 1]?.name === step.name) {
       throw new BackfillError(
         'STEP_INVALID',
-        msg('Two step files are both named {name}', { name: step.name }),
+        msg('Two step files are named {name}', { name: step.name }),
         msg('Rename one of {file} and {other}', { file: step.path, other: steps[i + 1]?.path }),
       );
     }
@@ -53,33 +53,31 @@ function stepFiles(folder: string): string[] {
   } catch (error) {
     throw new BackfillError(
       'CONFIG_INVALID',
-      msg('The step folder {folder} can not be read', { folder }),
-      msg(
-        'Compile the steps first, if there are any, or name folders that exist in `steps` of the config file',
-      ),
+      msg('The step folder {folder} cannot be read', { folder }),
+      msg('Compile the steps first, or set `steps` in the config file to existing folders'),
       { cause: error },
     );
   }
 }
 
-/** Loads one step file. Throws as {@link loadSteps}. */
+/** Loads one step file. Throws like {@link loadSteps}. */
 export async function loadStep(path: string): Promise<Step> {
   let definition: StepDefinition | undefined;
   try {
     const exported: unknown = await importDefault(path);
-    if (isDefinition(exported)) definition = { ...exported }; // here: an accessor of it may throw
+    if (isDefinition(exported)) definition = { ...exported }; // in the try block, because a getter may throw
   } catch (error) {
     if (error instanceof BackfillError) throw atCall(error, path);
     const isTypeScript = /ts$/.test(path);
     throw new BackfillError(
       'STEP_INVALID',
-      msg('The step file {file} can not be loaded ({thrown})', {
+      msg('The step file {file} cannot be loaded ({thrown})', {
         file: path,
         thrown: loadFailureText(error, path),
       }),
       isTypeScript
-        ? msg('Compile the steps to JavaScript first (tsc), and name that folder')
-        : msg('Run it alone with node to see why'),
+        ? msg('Compile the steps to JavaScript first (tsc), and set `steps` to that folder')
+        : msg('Run it with node to see the error'),
       { cause: error },
     );
   }
@@ -87,14 +85,14 @@ export async function loadStep(path: string): Promise<Step> {
   if (hasControlCharacter(name)) {
     throw new BackfillError(
       'STEP_INVALID',
-      msg('The name of the step file {file} holds a control character', { file: JSON.stringify(path) }),
-      msg('Give it a name of one line'),
+      msg('The name of the step file {file} contains a control character', { file: JSON.stringify(path) }),
+      msg('Rename it without control characters'),
     );
   }
   if (!definition) {
     throw new BackfillError(
       'STEP_INVALID',
-      msg('The step file {file} has no step as its default export', { file: path }),
+      msg('The default export of the step file {file} is not a step', { file: path }),
       msg(
         'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }), defineSqlStep({ … }) or requireBackfill(NAME)',
       ),
@@ -103,18 +101,18 @@ export async function loadStep(path: string): Promise<Step> {
   return stepOf(definition, name, path);
 }
 
-/** Whether a name of a step could not stand on one line. */
+/** Whether a step name contains control characters, such as line breaks. */
 export const hasControlCharacter = (name: string): boolean => /[\u0000-\u001f\u007f]/.test(name);
 
-/** Whether a value is what `defineBackfill`, `defineSchemaStep`, `defineSqlStep` or `requireBackfill` return. */
+/** Whether a value comes from `defineBackfill`, `defineSchemaStep`, `defineSqlStep` or `requireBackfill`. */
 export function isDefinition(value: unknown): value is StepDefinition {
   if (typeof value !== 'object' || value === null || !('kind' in value)) return false;
   return ['backfill', 'schema', 'sql', 'require'].includes(String(value.kind));
 }
 
 /**
- * Imports a module and returns its default export. A module of CommonJS has none: what TypeScript, esbuild and others make of
- * `export default` is the member `default` of its exports.
+ * Imports a module and returns its default export. In CommonJS, where TypeScript, esbuild and others compile `export default` to the member `default`
+ * of `module.exports`, returns that member.
  */
 export async function importDefault(path: string): Promise<unknown> {
   const { default: exported } = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
@@ -123,14 +121,14 @@ export async function importDefault(path: string): Promise<unknown> {
   return isCompiled ? exported.default : exported;
 }
 
-/** Whether code is run whoever may write it. */
+/** Option to run code that other users may write. */
 export interface TrustsCode {
-  /** Whether root runs the config and the steps also if other users own them or may write them. Default false: they are refused. */
+  /** Whether root runs the config and the steps even if other users own them or may write them. Default false: they are refused. */
   readonly trustConfig?: boolean | undefined;
 }
 
 /**
- * Refuses to run a config or a step as root if another user owns it or may write it, or a folder or link on its path.
+ * Refuses to run a config or a step as root if another user owns or may write it, or a folder or link of its path.
  *
  * @throws {BackfillError} `CONFIG_UNTRUSTED`
  * @see https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory
@@ -150,28 +148,26 @@ export function refuseOthersCode(file: string, { trustConfig = false }: TrustsCo
         : msg('Root does not run {file}: every user may change {path}', { file, path }),
     isOwner
       ? msg(
-          "Put sudo -u '#{owner}' before the command, so that this user runs it; or pass --trust-config if root may run what they write",
+          "Put sudo -u '#{owner}' before the command, so that this user runs it; or pass --trust-config if root may run their code",
           { owner },
         )
-      : msg(
-          'Remove that permission: chmod go-w {path}; or pass --trust-config if root may run what they write',
-          { path: shellWord(path) },
-        ),
+      : msg('Remove that permission: chmod go-w {path}; or pass --trust-config if root may run their code', {
+          path: shellWord(path),
+        }),
   );
 }
 
-/** A file of a step in TypeScript. */
 const SOURCE = /(?<!\.d)\.[cm]?ts$/;
 const COMPILED = /\.[cm]?js$/;
 
 /**
- * Compares the compiled steps with their sources, where those lie beside them: it is the compiled ones that run.
+ * Compares compiled steps, which are the ones that run, with their sources.
  *
- * @param config the config file that was loaded; nothing is compared unless it lies in a `dist` folder with sources beside it
- * @param folders the folders of steps, as the config names them
- * @returns what does not agree, a sentence each
+ * @param config path of the loaded config; unless it is in a `dist` folder next to the sources, nothing is compared
+ * @param folders step folders, as in the config
+ * @returns a warning for each difference
  */
-export function staleSteps(config: string, folders: readonly string[]): string[] {
+export function staleSteps(config: string, folders: readonly string[]): Message[] {
   const compiledRoot = dirname(config);
   if (basename(compiledRoot) !== 'dist') return [];
   const root = dirname(compiledRoot);
@@ -184,13 +180,16 @@ export function staleSteps(config: string, folders: readonly string[]): string[]
     return [
       ...[...sources].flatMap(([name, path]) => {
         const made = found.get(name);
-        if (made === undefined) return [`${shown(path)} is not compiled, and is left out`];
+        if (made === undefined)
+          return [msg('{file} is not compiled, and does not run', { file: shown(path) })];
         const isNewer = statSync(path).mtimeMs > statSync(made).mtimeMs;
-        return isNewer ? [`${shown(path)} is newer than ${shown(made)}, which runs`] : [];
+        return isNewer
+          ? [msg('{file} is newer than {compiled}, which runs', { file: shown(path), compiled: shown(made) })]
+          : [];
       }),
       ...[...found].flatMap(([name, path]) =>
         sources.size > 0 && !sources.has(name)
-          ? [`${shown(path)} has no source any more, and still runs`]
+          ? [msg('{file} no longer has a source, and still runs', { file: shown(path) })]
           : [],
       ),
     ];

@@ -1,37 +1,37 @@
 import { identifier } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
-import { refuseUnknownOptions, requireText } from '../options.js';
+import { optionOf, refuseUnknownOptions, requireText } from '../options.js';
 import { parseVersion } from '../version.js';
 import { requireOneStatement } from './sql-step.js';
 
-/** An index that a schema step makes. */
+/** An index that a schema step creates. */
 export interface IndexOptions {
-  /** Its columns, in order. */
+  /** Columns, in order. */
   readonly columns: readonly string[];
   /** SQL condition of a partial index. */
   readonly where?: string;
 }
 
-/** A row that states the schema's version. */
+/** A row with the schema's version. */
 export interface VersionOptions {
-  /** Table with one row a version. */
+  /** Table with one row per version. */
   readonly table: string;
-  /** Its column with the version's text, as `0.21.0`. */
+  /** Column with the version, such as `0.21.0`. */
   readonly column: string;
-  /** The version that this step brings the store to. */
+  /** Version of the store after this step. */
   readonly to: string;
 }
 
-/** What {@link defineSchemaStep} takes. */
+/** Options of {@link defineSchemaStep}. */
 export interface SchemaStepOptions {
   /** Table to change. */
   readonly table: string;
-  /** Columns to add where they are missing, each with its type: they start as NULL. */
+  /** Columns to add if they are missing, by name, with their types. They start as NULL. */
   readonly columns?: Readonly<Record<string, string>>;
-  /** Indexes to make where none of the same definition stands, by name. */
+  /** Indexes to create unless one with the same definition exists, by name. */
   readonly indexes?: Readonly<Record<string, IndexOptions>>;
-  /** The version row to add where the store's version is below it. */
+  /** Version row to add if the store's version is lower. */
   readonly version?: VersionOptions;
 }
 
@@ -50,10 +50,9 @@ export interface SchemaStepDefinition {
 }
 
 /**
- * Declares a schema change of one table: only what is missing is made, and `down` removes exactly what was made.
+ * Declares a schema change of one table. `up` creates only missing objects, and `down` drops exactly those.
  *
- * @param options see {@link SchemaStepOptions}
- * @returns a step to be the default export of a file in one of the project's step folders
+ * @returns a step, for the default export of a file in a step folder
  * @throws {BackfillError} `STEP_INVALID` naming the option that is missing, unknown or of the wrong kind
  *
  * @example
@@ -75,13 +74,13 @@ export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefiniti
           what,
           type,
         }),
-        msg('Give a type alone, as TEXT: constraints and defaults can not be taken back exactly'),
+        msg('Pass only a type, such as TEXT; constraints and defaults cannot be reverted exactly'),
       );
     }
     return { name: requireText(name, 'columns', what, 'STEP_INVALID'), type };
   });
   const indexes = Object.entries(options.indexes ?? {}).map(([name, index]) => {
-    refuseUnknownOptions(index, ['columns', 'where'], `\`indexes.${name}\` of ${what}`, 'STEP_INVALID');
+    refuseUnknownOptions(index, ['columns', 'where'], optionOf(`indexes.${name}`, what), 'STEP_INVALID');
     const names: unknown = index.columns;
     if (!Array.isArray(names) || names.length === 0) {
       throw new BackfillError(
@@ -90,19 +89,19 @@ export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefiniti
           index: name,
           what,
         }),
-        msg('Name the columns of the index, in order'),
+        msg('List the columns of the index, in order'),
       );
     }
     for (const column of names) requireText(column, `indexes.${name}.columns`, what, 'STEP_INVALID');
     if (index.where !== undefined) {
       requireText(index.where, `indexes.${name}.where`, what, 'STEP_INVALID');
-      requireOneStatement(`SELECT 1 WHERE ${index.where}`, `\`indexes.${name}.where\` of ${what}`);
+      requireOneStatement(`SELECT 1 WHERE ${index.where}`, optionOf(`indexes.${name}.where`, what));
     }
     return { name, ...index };
   });
   if (options.version) {
     const { version } = options;
-    refuseUnknownOptions(version, ['table', 'column', 'to'], `\`version\` of ${what}`, 'STEP_INVALID');
+    refuseUnknownOptions(version, ['table', 'column', 'to'], optionOf('version', what), 'STEP_INVALID');
     requireText(version.table, 'version.table', what, 'STEP_INVALID');
     requireText(version.column, 'version.column', what, 'STEP_INVALID');
     if (parseVersion(version.to) === undefined) {
@@ -125,17 +124,17 @@ export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefiniti
   };
 }
 
-/** The statement that adds a column. */
+/** Returns the statement that adds a column. */
 export function addColumnSql(step: SchemaStepDefinition, column: { name: string; type: string }): string {
   return `ALTER TABLE ${identifier(step.table)} ADD COLUMN ${identifier(column.name)} ${column.type}`;
 }
 
-/** The statement that drops a column. */
+/** Returns the statement that drops a column. */
 export function dropColumnSql(step: SchemaStepDefinition, name: string): string {
   return `ALTER TABLE ${identifier(step.table)} DROP COLUMN ${identifier(name)}`;
 }
 
-/** The statement that makes an index. */
+/** Returns the statement that creates an index. */
 export function createIndexSql(step: SchemaStepDefinition, index: IndexDefinition): string {
   const columns = index.columns.map(identifier).join(', ');
   const where = index.where === undefined ? '' : ` WHERE ${index.where}`;

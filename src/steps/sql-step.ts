@@ -1,17 +1,17 @@
 import { normaliseSql } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { msg, type PlainText, type Told } from '../messages/message.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 
-/** What {@link defineSqlStep} takes. */
+/** Options of {@link defineSqlStep}. */
 export interface SqlStepOptions {
-  /** Statements that apply the step, run in order in one transaction with its ledger row: one in each text, without parameters. */
+  /** Statements that apply the step, one per text, without parameters. They run in order, in one transaction with the step's ledger row. */
   readonly up: readonly string[];
-  /** Statements that revert it, likewise. Without them the step can not be reverted. */
+  /** Statements that revert the step. Without them the step cannot be reverted. */
   readonly down?: readonly string[];
 }
 
-/** A validated step of plain SQL. */
+/** A validated SQL step. */
 export interface SqlStepDefinition {
   readonly kind: 'sql';
   readonly up: readonly string[];
@@ -21,11 +21,11 @@ export interface SqlStepDefinition {
 const WHAT = 'defineSqlStep()';
 
 /**
- * Declares a step of plain SQL statements.
+ * Declares a step of SQL statements.
  *
- * @param options see {@link SqlStepOptions}
- * @returns a step to be the default export of a file in one of the project's step folders
- * @throws {BackfillError} `STEP_INVALID` when there is no statement, a text holds none or several, has a parameter, or ends the transaction it runs in
+ * @returns a step, for the default export of a file in a step folder
+ * @throws {BackfillError} `STEP_INVALID` if there is no statement, or if a text contains none or several, a parameter, or a statement that ends the
+ *   transaction
  *
  * @example
  * export default defineSqlStep({
@@ -39,14 +39,14 @@ export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
     throw new BackfillError(
       'STEP_INVALID',
       msg('Expected `up` in defineSqlStep() to be a list of statements'),
-      msg('Name one'),
+      msg('Pass at least one statement'),
     );
   }
   if (options.down !== undefined && !Array.isArray(options.down)) {
     throw new BackfillError(
       'STEP_INVALID',
       msg('Expected `down` in defineSqlStep() to be a list of statements'),
-      msg('Name one, or leave it out: the step can not be reverted then'),
+      msg('Pass at least one statement, or remove `down`; without it the step cannot be reverted'),
     );
   }
   const inUp = options.up.length;
@@ -59,10 +59,10 @@ export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
     ) {
       throw new BackfillError(
         'STEP_INVALID',
-        msg("A statement in defineSqlStep() can not run inside the step's transaction: {sql}", {
+        msg("A statement in defineSqlStep() cannot run inside the step's transaction: {sql}", {
           sql: statement.slice(0, 40),
         }),
-        msg('Leave it out: each step runs in a transaction of its own'),
+        msg('Remove it: each step runs in a separate transaction'),
       );
     }
     requireOneStatement(statement, WHAT);
@@ -70,50 +70,54 @@ export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
   return { kind: 'sql', up: [...options.up], down: options.down && [...options.down] };
 }
 
-/** What no `;` and no parameter is looked for in: texts, quoted names, bodies between `$$`, comments. Of both engines. */
+/** Parts of SQL, of either engine, in which `;` and parameters have no meaning: texts, quoted names, bodies between `$$`, comments. */
 const OPAQUE =
   /(?<comment>--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|\bE'(?:[^'\\]|''|\\[\s\S])*'?|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]'"]*\]|(?<![\w$])\$(?<tag>[A-Za-z_]\w*|)\$[\s\S]*?(?:\$\k<tag>\$|$)/gi;
 
-/** What has a body of statements, or whose parameters are its own. */
+/** Statements with a body, which may contain `;` and parameters. */
 const HAS_BODY = /^\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:TEMP(?:ORARY)?\s+)?(?:TRIGGER|FUNCTION|PROCEDURE)\b/i;
 
 /**
- * A parameter: by number; by name, which a `::` or a slice of an array is not; or a `?` that has no operand on one of its sides, and so
- * is none of PostgreSQL's operators on `jsonb`.
+ * A parameter: by number; by name, unlike `::` or an array slice; or a `?` without an operand on one side, unlike the `jsonb` operators of
+ * PostgreSQL.
  */
 const PARAMETER =
   /(?<![\w$])\$\d|\?\d|(?<![:\w\])]):[a-z_]|(?:^|[(,=<>+*/%-])\s*\?(?![|&#-])|(?<![@?])\?(?=\s*(?:[),;=<>+*/%]|$))/i;
 
 /**
- * Insists that a text of a step is one statement without parameters: nothing is bound to it, and what stands behind a first statement
- * would end the transaction or be left out.
+ * Checks that a text of a step is one statement without parameters. A second statement would be ignored, or could end the transaction.
  *
  * @throws {BackfillError} `STEP_INVALID`
  */
-export function requireOneStatement(sql: string, what: string): void {
+export function requireOneStatement(sql: string, what: Told): void {
   const plain = sql.replace(OPAQUE, (_, comment?: string) => (comment === undefined ? "''" : ' '));
   const hasBody = HAS_BODY.test(plain);
-  // Of a body, only what stands behind its last END is a statement of its own.
+  // In a body, only the text after its last END is a separate statement.
   const rest = hasBody ? (/^[\s\S]*\bEND\b([\s\S]*)$/i.exec(plain)?.[1] ?? plain) : plain;
-  if (/^[\s;]*$/.test(plain)) throw faulty(sql, what, 'no statement', 'Leave it out');
+  if (/^[\s;]*$/.test(plain)) throw faulty(sql, what, 'no statement', 'Remove it');
   if (/;\s*[^\s;]/.test(withoutParentheses(rest)))
-    throw faulty(sql, what, 'several statements', 'Give each of them a text of its own in the list');
+    throw faulty(sql, what, 'several statements', 'Pass each of them as a separate text in the list');
   if (!hasBody && PARAMETER.test(plain))
-    throw faulty(sql, what, 'a parameter', 'Write its value into the statement: nothing is bound to it');
+    throw faulty(
+      sql,
+      what,
+      'a parameter',
+      'Write its value into the statement; parameters are not supported',
+    );
 }
 
-const faulty = (sql: string, what: string, found: string, hint: string): BackfillError =>
+const faulty = (sql: string, what: Told, found: PlainText, hint: PlainText): BackfillError =>
   new BackfillError(
     'STEP_INVALID',
     msg('Expected each text in {what} to be one statement, got {found}: {text}', {
       what,
-      found,
+      found: msg(found),
       text: JSON.stringify(sql.slice(0, 40)),
     }),
-    hint,
+    msg(hint),
   );
 
-/** Without what stands in parentheses: a rule of PostgreSQL has several statements there. */
+/** Removes text in parentheses, where a rule of PostgreSQL may have several statements. */
 function withoutParentheses(sql: string): string {
   let depth = 0;
   let out = '';
@@ -125,7 +129,7 @@ function withoutParentheses(sql: string): string {
   return out;
 }
 
-/** The error for a text of a step that is not one statement without parameters. */
+/** Returns the error for a text that the database does not accept as one statement without parameters. */
 export const noStatement = (step: string, sql: string, cause: Error): BackfillError =>
   new BackfillError(
     'STEP_INVALID',
@@ -133,6 +137,6 @@ export const noStatement = (step: string, sql: string, cause: Error): BackfillEr
       name: step,
       text: JSON.stringify(sql.slice(0, 40)),
     }),
-    msg('Give each statement a text of its own in the list, with the values written into it'),
+    msg('Pass each statement as a separate text in the list, with values instead of parameters'),
     { cause },
   );

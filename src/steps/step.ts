@@ -8,22 +8,22 @@ import { type BackfillDefinition, canonicalBackfill } from './define.js';
 import { addColumnSql, createIndexSql, type SchemaStepDefinition } from './schema-step.js';
 import type { SqlStepDefinition } from './sql-step.js';
 
-/** What a step file exports by default. */
+/** Default export of a step file. */
 export type StepDefinition =
   | BackfillDefinition
   | SchemaStepDefinition
   | SqlStepDefinition
   | RequireStepDefinition;
 
-/** A step with the name that its file gives it. */
+/** A step with its name. */
 export type Step = StepDefinition & {
   /** File name without its extension, so that source and compiled file are one step. */
   readonly name: string;
-  /** Absolute path of the file it was loaded from. */
+  /** Absolute path of its file. */
   readonly path: string;
 };
 
-/** Returns the step that a definition is, for one project: others may have the same definition, and run at the same time. */
+/** Creates the step of one project. Several projects in one process may share a definition, so `process` is copied. */
 export function stepOf(definition: StepDefinition, name: string, path: string): Step {
   return definition.kind === 'backfill' && definition.process
     ? { ...definition, process: { ...definition.process }, name, path }
@@ -36,8 +36,8 @@ export function hasDown(step: StepDefinition): boolean {
 }
 
 /**
- * SHA-256, in hex, of what of a step decides its result: its normalised declaration and SQL, never the file's bytes,
- * which a formatter or a compiler changes.
+ * Returns the SHA-256, in hex, of a step's canonical form: its normalised definition and SQL, not the file's bytes, which a formatter or a compiler
+ * changes.
  */
 export function fingerprint(step: StepDefinition): string {
   return createHash('sha256')
@@ -63,7 +63,7 @@ function canonicalForm(step: StepDefinition): unknown {
   }
 }
 
-/** A validated step that stands for a backfill being complete. */
+/** A validated require step. */
 export interface RequireStepDefinition {
   readonly kind: 'require';
   /** Name of the backfill's step. */
@@ -71,12 +71,12 @@ export interface RequireStepDefinition {
 }
 
 /**
- * Declares a step that is applied once a backfill is complete and verified: where it is not, what is left of it is run
- * first. For the steps behind it that build on the filled columns, when deploys leave backfills to the background.
+ * Declares a step that requires a backfill to be complete and verified; `up` runs the rest of it first. Place it before steps that build on the
+ * filled columns, if deploys run backfills in the background.
  *
- * @param backfill name of the backfill's step; it sorts before this one
- * @returns a step to be the default export of a file in one of the project's step folders
- * @throws {BackfillError} `STEP_INVALID` when the name is empty
+ * @param backfill name of the backfill's step, which must sort before this one
+ * @returns a step, for the default export of a file in a step folder
+ * @throws {BackfillError} `STEP_INVALID` if the name is empty
  *
  * @example
  * export default requireBackfill('002-order-times');
@@ -86,7 +86,7 @@ export function requireBackfill(backfill: string): RequireStepDefinition {
   return { kind: 'require', backfill };
 }
 
-/** Codes of errors that a step's declaration may be the cause of. */
+/** Codes of errors that a step's definition may cause. */
 const DECLARED: ReadonlySet<ErrorCode> = new Set([
   'STEP_INVALID',
   'TABLE_MISSING',
@@ -98,7 +98,7 @@ const DECLARED: ReadonlySet<ErrorCode> = new Set([
   'INTERNAL',
 ]);
 
-/** Runs a part of a step's work; an error about its declaration then names its file. */
+/** Runs a part of a step's work. An error that its definition may have caused then names its file. */
 export async function inStep<Result>(step: Pick<Step, 'path'>, act: () => Promise<Result>): Promise<Result> {
   try {
     return await act();
@@ -107,25 +107,25 @@ export async function inStep<Result>(step: Pick<Step, 'path'>, act: () => Promis
   }
 }
 
-/** The error with the step's file in its hint, if it may be about its declaration and does not name it yet. */
+/** Adds the step's file to the hint of an error that its definition may have caused, unless the error names the file. */
 export function atStep(error: unknown, { path }: Pick<Step, 'path'>): unknown {
-  const { code, message, hint, cause = error } = rootBackfillError(error);
+  const { code, message, hint, texts, cause = error } = rootBackfillError(error);
   if (!DECLARED.has(code) || `${message} ${hint}`.includes(path)) return error;
   return new BackfillError(
     code,
-    message,
-    msg('{hint}; the step is declared in {file}', { hint, file: path }),
+    texts.message,
+    msg('{hint}; the step is declared in {file}', { hint: texts.hint, file: path }),
     { cause },
   );
 }
 
-/** An error of a define function, thrown while its file was loaded, with the place of the call. */
+/** Adds the place of the call to an error that a define function threw while `file` was loaded. */
 export function atCall(error: BackfillError, file: string): BackfillError {
-  const { code, message, hint } = error;
+  const { code, texts } = error;
   return new BackfillError(
     code,
-    msg('{message} (at {place})', { message, place: placeOf(error) ?? file }),
-    hint,
+    msg('{message} (at {place})', { message: texts.message, place: placeOf(error) ?? file }),
+    texts.hint,
     { cause: error },
   );
 }

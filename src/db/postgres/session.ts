@@ -10,7 +10,7 @@ import { PostgresClient, SAFE_PATH } from './client.js';
 import { PostgresError } from './connect.js';
 import { CAN_CAST_DDL, needsTryJson, TRY_JSON_DDL } from './texts.js';
 
-/** Oldest supported server, as `server_version_num`. */
+/** Minimum `server_version_num`. */
 const MIN_SERVER = 130_000;
 
 /** A session with the server. */
@@ -260,7 +260,7 @@ function sessionName({ url }: PostgresAddress): string {
 /** Returns SQL that is true for the name of one of our sessions. */
 export const isOurs = (name: string): string => `${name} ~ '(^| )umzug-backfill [0-9]+@'`;
 
-/** Returns the process of a session with this name, or undefined if the name is not one of ours. */
+/** Returns the process of a session with this name, or undefined if this package did not set the name. */
 export function holderNamed(name: unknown, since: unknown): LockHolder | undefined {
   const [, pid, host] = /(?:^| )umzug-backfill (\d+)@(\S*)/.exec(String(name ?? '')) ?? [];
   if (pid === undefined || host === undefined) return undefined;

@@ -50,7 +50,7 @@ export const IS_UTF8 = 'umzug_backfill_is_utf8';
  * Opens a store with this package's settings and SQL functions.
  *
  * For read access with an empty WAL, the connection is read-write with `query_only`, because a read-only one would leave `-wal` and `-shm`
- * behind. With frames in the WAL it is read-only, because closing a read-write one would move them into the main file.
+ * on disk. With frames in the WAL it is read-only, because closing a read-write one would move them into the main file.
  *
  * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
  * @see https://www.sqlite.org/wal.html section 5, https://www.sqlite.org/pragma.html#pragma_query_only
