@@ -20,7 +20,7 @@ export interface FillOptions {
   readonly limit: number;
   /** Number of the batch, for the skips that it records. */
   readonly batch: number;
-  /** Whether rows that are recorded as skips are left alone. */
+  /** Whether to exclude rows that are recorded as skips. */
   readonly excludeSkips: boolean;
   /** Whether triggers may keep an updated cell NULL. */
   readonly hasTriggers: boolean;
@@ -73,14 +73,14 @@ export interface RevertResult {
 }
 
 /** Cells of a batch: set to NULL, kept because they hold another value, or in rows that no longer exist. */
-export interface FoundCells {
+interface FoundCells {
   readonly reverted: number;
   readonly others: number;
   readonly gone: number;
 }
 
 /** Cells that a batch filled. */
-export interface FilledCells {
+interface FilledCells {
   /** Columns that were filled in each of the rows. */
   readonly columns: readonly string[];
   /** Keys of the rows. */
@@ -93,7 +93,7 @@ export interface FilledCells {
 export interface Undone {
   /** Rows that exist. */
   readonly rows: number;
-  /** Cells, as in {@link FoundCells}. */
+  /** Cells; see {@link FoundCells}. */
   readonly reverted: number;
   readonly others: number;
 }

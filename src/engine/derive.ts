@@ -26,7 +26,7 @@ export interface Given {
   readonly parameters: readonly SqlValue[];
 }
 
-/** How the rows of a backfill are derived: by the store, or client-side. */
+/** The derivation of a backfill's rows: by the store, or client-side. */
 export interface Derivation {
   readonly backfill: Backfill;
   /**

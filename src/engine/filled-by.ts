@@ -21,7 +21,7 @@ import { expressionSql } from './rows.js';
 // A step file may change after it has filled something. The ledger keeps the declaration that filled each batch: as data, and for a
 // function its version and text. Reverts and verification use that one.
 
-/** How the cells of some batches are derived again. */
+/** The declaration by which the cells of some batches are derived again. */
 export interface Filler {
   /** The declaration that filled them; it derives nothing if that is not possible. */
   readonly backfill: Backfill;

@@ -5,7 +5,7 @@ import { type DerivedRow, derivedRows, isDerivedSql, type LeftRow, leftRows } fr
 import { anyNullSql, partsSql, type RowSql, rowSql } from './rows.js';
 
 /** Rows that a fill would find. */
-export interface PlannedRows {
+interface PlannedRows {
   readonly rows: number;
   /** By column, in their order: cells to fill, cells without a value, and bytes of the values to fill. */
   readonly columns: readonly { readonly fill: number; readonly none: number; readonly bytes: number }[];
@@ -25,7 +25,7 @@ export interface PlannedScope {
 }
 
 /** A row that a fill would find. */
-export interface SampleRow {
+interface SampleRow {
   readonly key: Key;
   readonly values: readonly unknown[];
 }

@@ -74,7 +74,7 @@ export interface RowSql {
   readonly inScope: string;
   /** Condition for a row that is recorded as a skip, as a whole or for a column. */
   readonly isSkipped: string;
-  /** Condition for a row of which this cell, or the whole row, is recorded as a skip. */
+  /** Condition for a row that is recorded as a skip, as a whole or in this cell. */
   readonly isCellSkipped: (column: string) => string;
 }
 
@@ -138,12 +138,12 @@ export async function hasEmptyCell(
   return row !== undefined;
 }
 
-/** What recorded skips exclude from a catch-up: their rows, even with other columns NULL; only their own cells; or nothing. */
+/** Effect of recorded skips on a catch-up: it excludes their rows, even with other columns NULL; only their own cells; or nothing. */
 export type WaitingSkips = 'rows' | 'cells' | 'nothing';
 
 /**
- * Whether a catch-up is needed: rows in scope after `after` have a column to fill. If `after` is null, all keys count, except for
- * what is recorded as a skip.
+ * Checks whether a catch-up is needed: rows in scope after `after` have a column to fill. If `after` is null, all keys count,
+ * except for what is recorded as a skip.
  *
  * @param probeRows maximum rows of the table to read. Default: unlimited
  * @returns undefined if none of the rows that were read needs one, and there are more

@@ -15,13 +15,13 @@ import { partsSql, rowSql } from './rows.js';
 export interface Pass<Found> {
   /** Reads these ranges on this thread. */
   over(tx: Transaction, ranges: Iterable<KeyRange>): Promise<Found>;
-  /** How another thread does the same; undefined if it cannot. */
+  /** Data with which another thread does the same; undefined if it cannot. */
   readonly elsewhere: PassElsewhere | undefined;
   /** Merges findings of another thread, for other ranges. Returns whether the result is what a single thread would have found. */
   merge(into: Found, from: Found): boolean;
 }
 
-/** How another thread makes a pass, as plain data. */
+/** Plain data with which another thread makes a pass. */
 export interface PassElsewhere {
   /** URL of a module that exports a {@link PassMaker} as `makePass`. */
   readonly module: string;
@@ -35,7 +35,7 @@ export type PassMaker = (
   ranges: Iterable<KeyRange>,
 ) => Promise<{ readonly found: unknown; readonly transfer: readonly ArrayBuffer[] }>;
 
-/** What runs after a pass, on its snapshot. */
+/** A callback after a pass, on its snapshot. */
 export type BehindPass<Found, Result> = (tx: Transaction, found: Found, threads: 1 | 2) => Promise<Result>;
 
 /**
@@ -53,7 +53,7 @@ export type ScanRow = readonly [
 /** A row as the store returns it, with the client-side input at its end. */
 type Row = [key: Key, state: number, group: unknown, fallbacks: number, ...rest: unknown[]];
 
-/** SQL for the states of a row's cells, as in `ScanRow`. */
+/** SQL for the states of a row's cells; see `ScanRow`. */
 const stateSql = (
   store: Store,
   { backfill, isSame }: Derivation,

@@ -14,7 +14,7 @@ import { compareVersions } from '../version.js';
 import { declaredVersion, storeVersion } from './inspect.js';
 
 /** One statement that a schema step would run on this store, and the object it creates. */
-export interface PlannedStatement {
+interface PlannedStatement {
   readonly sql: string;
   readonly creates: CreatedObject;
 }

@@ -125,7 +125,7 @@ export const notedSql = (
  * Records rows that a trigger wrote again after the update, possibly in a subtransaction of an EXCEPTION block. No other
  * transaction visible to this one is as young.
  */
-export async function noteTriggered(
+async function noteTriggered(
   store: Store,
   backfill: Backfill,
   batch: number,

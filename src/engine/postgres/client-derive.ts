@@ -112,7 +112,7 @@ function usable(json: string): string | undefined {
 }
 
 /** Returns a number's text as PostgreSQL's `numeric` prints it: without an exponent, with all its digits. */
-export function numericText(json: string): string {
+function numericText(json: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(json) ?? [];
   const digits = whole + fraction;

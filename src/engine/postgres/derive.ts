@@ -27,7 +27,7 @@ export interface Facts {
 }
 
 /** Options of a select on PostgreSQL. */
-export interface OwnOptions extends SelectOptions {
+interface OwnOptions extends SelectOptions {
   /** Whether a value that its column cannot hold is an error. Default: it is NULL. */
   readonly isStrict?: boolean;
   /** SQL condition on `k` for rows without derived values. Default: none. */
@@ -247,7 +247,7 @@ function givenSql(facts: Facts, rows: readonly GivenRow[], isStrict: boolean): s
     FROM (SELECT * FROM ${given} OFFSET 0) AS given) AS given`;
 }
 
-/** Lists every key of some spans: the planner knows their number, and looks each up separately. */
+/** Lists every key of some spans, so that the planner has their number, and looks each up separately. */
 function keyArray({ key }: Facts, runs: readonly KeySpan[]): string {
   const keys = runs.flatMap(([first, last]) => {
     if (typeof first === 'string' || typeof last === 'string') return [literal(String(first))];
@@ -294,7 +294,7 @@ const WIDER: Readonly<Record<string, readonly string[]>> = {
  * been rejected, or their rows changed since. Only a fill is strict, so that the rejection is recorded.
  *
  * @param value must not be a constant: the server computes those before it evaluates a condition
- * @param type SQL type of the column, as in {@link Facts}
+ * @param type SQL type of the column; see {@link Facts}
  * @param from SQL type of the value
  */
 function castOrNullSql({ version, canMakeFunctions }: Facts, value: string, type: string, from = TEXT) {

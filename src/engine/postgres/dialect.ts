@@ -139,7 +139,7 @@ async function sampleLoad(store: Store): Promise<{ readonly others: number; read
 }
 
 /** The connector of a PostgreSQL database. */
-export interface PostgresConnector extends StoreConnector {
+interface PostgresConnector extends StoreConnector {
   /** Runs `act` with the run lock shared, if its holder shares it. Returns whether there was anything to do. */
   withSharedLock(act: () => Promise<boolean>): Promise<boolean>;
 }

@@ -19,7 +19,7 @@ const findExisting = async (store: Store, { table, name }: Pick<IndexStatement, 
     name,
   );
 
-/** Whether the store has a valid index of this name; `unfinished` if a killed run left one of this table incomplete. */
+/** Checks whether the store has a valid index of this name; `unfinished` if a killed run left one of this table incomplete. */
 export async function hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'> {
   const own = await findExisting(store, { table, name });
   if (own) return own.isValid === 1 || 'unfinished';
@@ -203,8 +203,8 @@ const PLANNER_OVERRIDES: readonly (readonly string[])[] = [
 ];
 
 /**
- * Whether PostgreSQL uses an index for a query: by itself, or, if the table is small or it prefers another index, with other plans
- * turned off.
+ * Checks whether PostgreSQL uses an index for a query: by itself, or, if the table is small or it prefers another index, with other
+ * plans turned off.
  *
  * @see https://www.postgresql.org/docs/current/runtime-config-query.html#RUNTIME-CONFIG-QUERY-ENABLE
  */

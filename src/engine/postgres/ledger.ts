@@ -55,7 +55,7 @@ export const POSTGRES_LEDGER: LedgerDialect = {
     await store.project.exec(
       `${LEDGER_DROP}\nDROP TABLE IF EXISTS ${XIDS_TABLE};\nDROP SEQUENCE IF EXISTS ${BATCH_NUMBERS};`,
     ),
-  check: async () => undefined, // checked when the store was opened, and nobody else may change it
+  check: async () => undefined, // checked when the store was opened, and no other user may change it
   toCell: (key) => (typeof key === 'string' ? `'${key}` : key === null ? null : String(key)),
   toKey(cell) {
     if (cell === null) return null;
@@ -151,7 +151,7 @@ interface LedgerRelation {
   readonly name: string;
   readonly kind: string;
   readonly owner: string;
-  /** How it differs from what this program creates; empty if its owner is not trusted, null if it does not differ. */
+  /** Its difference from what this program creates; empty if its owner is not trusted, null if it does not differ. */
   readonly fault: PlainText | '' | null;
   /** Whether confirmation would make its owner trusted. */
   readonly isLifted: number;
@@ -260,7 +260,7 @@ function untrusted(
   );
 }
 
-/** Refuses a ledger that others may write: by a grant, also on columns, or as members of `pg_write_all_data`. */
+/** Refuses a ledger that other roles may write: by a grant, also on columns, or as members of `pg_write_all_data`. */
 async function refuseWriters(store: PostgresStatements, schema: string): Promise<void> {
   const grants = await store.all<{ name: string; grantee: string; right: string; role: string }>(
     `SELECT c.relname AS name, coalesce(q.rolname, 'PUBLIC') AS grantee, x.privilege AS "right", min(r.rolname) AS role

@@ -55,7 +55,7 @@ async function checkTable(
   if (!facts) return; // the caller has refused everything but tables
   const [change] = [...columns, ...indexes];
   if (facts.parent !== null && columns[0]) {
-    const object = msg('table {name}, of which it is a partition', { name: facts.parent });
+    const object = msg('table {name}, whose partition it is', { name: facts.parent });
     const hint = msg(
       'Declare the step for {table}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed',
       { table: facts.parent },

@@ -23,7 +23,7 @@ export interface Parts {
 }
 
 /** The derivation on SQLite. */
-export interface SqliteDerivation extends Derivation {
+interface SqliteDerivation extends Derivation {
   /** @param more number of further values after those of the columns */
   given(rows: readonly { readonly key: Key; readonly values: readonly CellValue[] }[], more?: number): Given;
 }

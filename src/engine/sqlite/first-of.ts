@@ -7,7 +7,7 @@ import type { Parts } from './derive.js';
 /**
  * Returns the SQL of `firstOf()`, in two selects:
  * 1. documents: the text itself if it is strict JSON, `{}` for NULL and `''`, NULL if unreadable. A rare text is read by our
- *    reader, and returned as a BLOB to tell it apart. Candidates: per column the first member that is not null, as `->>` returns
+ *    reader, and returned as a BLOB to mark it. Candidates: per column the first member that is not null, as `->>` returns
  *    it, read here because each select copies the document;
  * 2. values: a candidate that is certainly the value is used as it is; for any other, the names are read one after another.
  *

@@ -54,7 +54,7 @@ export async function emptyTemporary(
 }
 
 /**
- * Refuses a key that batches cannot use. Each row needs a key of its own, in an order that JavaScript shares with SQLite. Throws
+ * Refuses a key that batches cannot use. Each row needs a different key, in an order that JavaScript shares with SQLite. Throws
  * `KEY_UNSUITABLE`.
  */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {

@@ -77,7 +77,7 @@ async function startScanThread(data: ScanThreadData): Promise<ScanThread | undef
 
 /**
  * Makes a pass over a table on a snapshot, then runs `act` on the same snapshot. In a large store a second thread helps. It reads
- * `data_version` before this thread's snapshot and again in its own: if nobody has committed in between, both snapshots are the
+ * `data_version` before this thread's snapshot and again in its own: if no client has committed in between, both snapshots are the
  * same. Else, or if it fails, this thread reads alone.
  */
 export async function passOver<Found, Result>(
@@ -166,7 +166,7 @@ const LAST_INTEGER = 2n ** 63n - 1n;
 const [SAMPLE, CLOSE] = [50, 2n];
 
 /**
- * Returns a key after `cursor` with at most `rows` rows in between, and not many fewer; undefined if that would be `upTo`, or the
+ * Returns a key after `cursor` with up to `rows` rows in between, and not many fewer; undefined if that would be `upTo`, or the
  * end.
  *
  * It reads only keys, in a thirtieth of the time of deriving values. For dense integers it reads just a few, because there are no
