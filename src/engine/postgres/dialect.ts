@@ -20,9 +20,10 @@ import { estimate, hasTable, parentTables, tableColumns, tableIdentity, updateTr
 import { derive } from './derive.js';
 import { createIndex, dropIndex, explainIndex, findIndex, hasIndex } from './indexes.js';
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange, rangeEnds } from './keys.js';
-import { POSTGRES_LEDGER, refuseUnsafeLedger } from './ledger.js';
+import { POSTGRES_LEDGER } from './ledger.js';
 import { preflightDown, preflightUp } from './preflight.js';
 import { checkRights, refuseReadOnly, refuseUnsafePath } from './rights.js';
+import { refuseUnsafeLedger } from './trust.js';
 
 /** Lock timeout, deadlock, serialization failure. */
 const BUSY = /^POSTGRES_(?:55P03|40P01|40001)$/;
