@@ -6,12 +6,12 @@ import type { Message } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
-import type { BatchResult, FilledCell, FillOptions, FillWindow, Undone } from './batch.js';
+import type { BatchResult, FilledCell, FillOptions, FillWindow, RevertedRows } from './batch.js';
 import type { Derivation, Given } from './derive.js';
 import type { PaceSettings } from './pace.js';
 import type { KeyKind } from './rows.js';
 import type { RunOptions } from './run-options.js';
-import type { BehindPass, Pass } from './scan.js';
+import type { AfterPass, Pass } from './scan.js';
 import type { SchemaPlan } from './schema-plan.js';
 
 /** A column of a table. */
@@ -250,7 +250,12 @@ export interface Dialect {
    * @param rows SELECT of the rows: `k`, and for each of `columns`, by its number, `c<i>` and `v<i>`
    * @throws {BackfillError} `UPDATE_IGNORED`
    */
-  undo(store: Store, derivation: Derivation, columns: readonly number[], rows: Given): Promise<Undone>;
+  revertRows(
+    store: Store,
+    derivation: Derivation,
+    columns: readonly number[],
+    rows: Given,
+  ): Promise<RevertedRows>;
   /**
    * Makes a pass over the table on its own snapshot, then runs `act` on the same snapshot.
    *
@@ -261,7 +266,7 @@ export interface Dialect {
     store: Connection,
     backfill: Backfill,
     pass: Pass<Found>,
-    act: BehindPass<Found, Result>,
+    act: AfterPass<Found, Result>,
     parallelMinBytes?: number,
   ): Promise<Result>;
   /**

@@ -3,7 +3,7 @@ import { identifier } from '../db/sql.js';
 import type { Key } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
 import { fallbackOf } from '../steps/values.js';
-import { type Derivation, isDerivedSql, leftRows } from './derive.js';
+import { clientRows, type Derivation, isDerivedSql } from './derive.js';
 import type { KeyRange } from './dialect.js';
 import { withFailingRow } from './expressions.js';
 import type { Derived } from './process.js';
@@ -36,7 +36,7 @@ export type PassMaker = (
 ) => Promise<{ readonly found: unknown; readonly transfer: readonly ArrayBuffer[] }>;
 
 /** A callback after a pass, on its snapshot. */
-export type BehindPass<Found, Result> = (tx: Transaction, found: Found, threads: 1 | 2) => Promise<Result>;
+export type AfterPass<Found, Result> = (tx: Transaction, found: Found, threads: 1 | 2) => Promise<Result>;
 
 /**
  * A row of a scan. `state` has two bits per column: 0 NULL and nothing to derive, 1 NULL but derivable, 2 the derived value, 3
@@ -139,13 +139,13 @@ export async function countPrefilled(
           if ((await tx.project.get(any)) === undefined) continue;
           const select = derivation.select({ where, extra });
           const counted = `SELECT ${sum} AS cells FROM (${select}) AS derived WHERE ${isDerivedSql(derivation)}`;
-          if (!derivation.isAlwaysLeft)
+          if (!derivation.isClientSide)
             cells += (await tx.project.get<{ cells: number | null }>(counted))?.cells ?? 0;
-          for await (const page of leftRows(tx, derivation, select, Object.keys(extra))) {
+          for await (const page of clientRows(tx, derivation, select, Object.keys(extra))) {
             const states = await statesOf(tx, derivation, page);
-            for (const { key, beside } of page)
+            for (const { key, extra } of page)
               cells += columns.filter(
-                (_, i) => isHeld(states(key) ?? 0, i) && (!onlySkipped || beside[i] === 1n),
+                (_, i) => isHeld(states(key) ?? 0, i) && (!onlySkipped || extra[i] === 1n),
               ).length;
           }
         }

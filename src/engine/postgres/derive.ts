@@ -76,8 +76,8 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
   return {
     backfill,
     select: (options) => selectSql(facts, options),
-    clientInput: ['raw'],
-    isAlwaysLeft: process !== undefined,
+    clientInput: ['client_input'],
+    isClientSide: process !== undefined,
     derive: (rows) =>
       deriveClientSide(
         backfill,
@@ -167,11 +167,11 @@ function selectSql(facts: Facts, options: OwnOptions): string {
   ];
   const values = new Map(ways.flatMap((way) => [...way.values]));
   const failures = ways.flatMap((way) => way.failure ?? []);
-  const isLeft = ways.flatMap(({ needsClient: sql }) =>
+  const needsClient = ways.flatMap(({ needsClient: sql }) =>
     sql === undefined ? [] : [`coalesce(${sql}, false)`],
   );
   const failure = failures.length === 0 ? 'NULL::pg_catalog.text' : `coalesce(${failures.join(', ')})`;
-  const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
+  const isDerivable = `NOT needs_client AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
   const valueSql = (i: number): string => {
     const [value, type] = [values.get(i), targets[i] ?? TEXT];
     if (value === undefined) return `NULL::${type}`;
@@ -190,11 +190,11 @@ function selectSql(facts: Facts, options: OwnOptions): string {
   ];
   const order = limit === undefined ? '' : ` ORDER BY ${facts.key.sql} LIMIT ${limit}`;
   return `SELECT k, ${backfill.columns.map((_, i) => `c${i}`).join(', ')},
-    ${backfill.columns.map((_, i) => `CASE WHEN ${isWell} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
-    CASE WHEN NOT is_raw THEN failure END AS failure,
-    ${isLeft.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN is_raw THEN pg_catalog.json_build_array(${clientInput.join(', ')})::pg_catalog.text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
-  FROM (SELECT *, (${isLeft.length === 0 ? 'false' : isLeft.join(' OR ')}) AS is_raw, ${failure} AS failure
-    FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} WHERE ${where}${order}`, ways)}) AS looked_at OFFSET 0) AS judged`;
+    ${backfill.columns.map((_, i) => `CASE WHEN ${isDerivable} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
+    CASE WHEN NOT needs_client THEN failure END AS failure,
+    ${needsClient.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN needs_client THEN pg_catalog.json_build_array(${clientInput.join(', ')})::pg_catalog.text END`} AS client_input${extras.map(([alias]) => `, ${alias}`).join('')}
+  FROM (SELECT *, (${needsClient.length === 0 ? 'false' : needsClient.join(' OR ')}) AS needs_client, ${failure} AS failure
+    FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} WHERE ${where}${order}`, ways)}) AS row_read OFFSET 0) AS derivable`;
 }
 
 /** Nests a select in those around it. */

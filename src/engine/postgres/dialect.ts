@@ -14,7 +14,7 @@ import type { Backfill } from '../../steps/define.js';
 import { isPostgresError } from '../../store-errors.js';
 import type { Dialect, LoadMonitor } from '../dialect.js';
 import type { RunOptions } from '../run-options.js';
-import { fillBatch, undo } from './batch.js';
+import { fillBatch, revertRows } from './batch.js';
 import { rewrittenSince } from './batch-record.js';
 import { estimate, hasTable, parentTables, tableColumns, tableIdentity, updateTriggers } from './catalog.js';
 import { derive } from './derive.js';
@@ -68,7 +68,7 @@ export const POSTGRES: Dialect = {
   derive,
   fillWindow: async () => undefined,
   fillBatch,
-  undo,
+  revertRows,
   async passOver(store, backfill, pass, act) {
     return await store.snapshotAsync(async (tx) => {
       const keys = await keyRange(tx, backfill);

@@ -100,15 +100,15 @@ export async function createIndex(
   recordDone: (tx: Transaction) => Promise<void>,
 ): Promise<void> {
   const isConcurrent = !(await isPartitioned(store, index));
-  const isNoted = await store.write(async (tx) => {
-    const isToBeMade = await isStillNeeded(tx);
-    if (isToBeMade) await recordIntent(tx);
-    if (isToBeMade && !isConcurrent) await tx.project.exec(index.sql);
+  const isRecorded = await store.write(async (tx) => {
+    const isNeeded = await isStillNeeded(tx);
+    if (isNeeded) await recordIntent(tx);
+    if (isNeeded && !isConcurrent) await tx.project.exec(index.sql);
     if (!isConcurrent) await recordDone(tx);
-    return isToBeMade;
+    return isNeeded;
   });
   if (!isConcurrent) return;
-  if (isNoted) await retryOnLockTimeout(store, async () => await build(store, index));
+  if (isRecorded) await retryOnLockTimeout(store, async () => await build(store, index));
   await store.write(recordDone);
 }
 

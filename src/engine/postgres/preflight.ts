@@ -205,11 +205,11 @@ async function blockers(
   const indexes = named(objects, 'index');
   const selects = OBJECTS.map(
     ([catalog, kind, name, rest = '']) =>
-      `SELECT ${kind} AS kind, ${name}::text AS name FROM hanging AS h
+      `SELECT ${kind} AS kind, ${name}::text AS name FROM dependents AS h
       JOIN ${catalog} AS x ON h.classid = '${catalog}'::regclass AND x.oid = h.objid ${rest}`,
   );
   const found = await store.all<{ kind: PlainText; name: string }>(
-    `${treeSql(store, step.table)}, hanging AS (
+    `${treeSql(store, step.table)}, dependents AS (
       SELECT d.classid, d.objid, d.objsubid, d.refobjsubid FROM pg_depend AS d JOIN tree ON tree.oid = d.refobjid
         JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
       WHERE d.refclassid = 'pg_class'::regclass AND a.attname IN (${listSql(columns)}))
