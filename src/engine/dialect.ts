@@ -143,10 +143,8 @@ export interface Dialect {
   /** Estimates the cost of work on a table. */
   estimate(store: Store, table: string, work: TableWork): Promise<Estimate>;
   /**
-   * Refuses a step that cannot run here whatever the store contains: a right that this user or this server lacks, or
-   * SQL that does not compile. Only reads.
-   *
-   * @throws {BackfillError} a `STORE_…` code, `STEP_INVALID`
+   * Refuses a step that cannot run here whatever the store contains: a right that this user or this server lacks, or SQL that does
+   * not compile. Only reads. Throws a `STORE_…` code, or `STEP_INVALID`.
    */
   checkStep(store: Store, step: Step): Promise<void>;
   /**
@@ -269,11 +267,7 @@ export interface Dialect {
     act: AfterPass<Found, Result>,
     parallelMinBytes?: number,
   ): Promise<Result>;
-  /**
-   * Finds cells whose rows are known to have been written by another client since a batch filled them.
-   *
-   * @returns their positions in `cells`
-   */
+  /** Returns the positions of `cells` whose rows were written by another client since a batch filled them, as far as known. */
   rewrittenSince(
     store: Store,
     backfill: Backfill,

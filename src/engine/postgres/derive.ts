@@ -4,7 +4,7 @@ import { CAN_CAST, EQ, needsTryJson, typeSql } from '../../db/postgres/texts.js'
 import { foldCase, identifier, literal } from '../../db/sql.js';
 import type { Key, KeySpan } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
-import type { Derivation, SelectOptions } from '../derive.js';
+import type { Derivation, Given, SelectOptions } from '../derive.js';
 import type { Derived } from '../process.js';
 import { expressionSql, keyLiteral } from '../rows.js';
 import { columnTypes } from './catalog.js';
@@ -38,10 +38,7 @@ interface OwnOptions extends SelectOptions {
 export interface PostgresDerivation extends Derivation {
   select(options: OwnOptions): string;
   /** @param isStrict whether a value that its column cannot hold is an error. Default: it is NULL */
-  given(
-    rows: readonly GivenRow[],
-    isStrict?: boolean,
-  ): { readonly sql: string; readonly parameters: readonly [] };
+  given(rows: readonly GivenRow[], isStrict?: boolean): Given;
 }
 
 interface GivenRow {
@@ -98,7 +95,10 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
 
 async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
   const { version, canMakeFunctions } = requirePostgres(store).session;
-  const columns = await typesOf(store, backfill.table);
+  const columns = await requirePostgres(store).remember(
+    `types of ${backfill.table}`,
+    async () => await columnTypes(store, backfill.table),
+  );
   const targets: string[] = [];
   const values: string[] = [];
   for (const { name, value } of backfill.columns) {
@@ -111,10 +111,6 @@ async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
   }
   return { backfill, key: await keyOf(store, backfill), columns, targets, values, version, canMakeFunctions };
 }
-
-/** Returns the types of a table's columns, by their names in folded case. */
-const typesOf = async (store: Store, table: string): Promise<Map<string, string>> =>
-  await requirePostgres(store).remember(`types of ${table}`, async () => await columnTypes(store, table));
 
 /** Removes the length of a type: a cast to it would silently truncate a value, which an UPDATE rejects. */
 const withoutLength = (type: string): string =>
@@ -198,15 +194,13 @@ function selectSql(facts: Facts, options: OwnOptions): string {
 }
 
 /** Nests a select in those around it. */
-function nested(inner: string, ways: readonly DerivationParts[]): string {
-  const depth = Math.max(...ways.map(({ levels = [] }) => levels.length));
-  let sql = inner;
-  for (let level = 0; level < depth; level += 1) {
-    const columns = ways.flatMap(({ levels = [] }) => levels[level] ?? []);
-    sql = `SELECT *, ${columns.join(', ')} FROM (${sql}) AS level${level} OFFSET 0`;
-  }
-  return sql;
-}
+const nested = (inner: string, ways: readonly DerivationParts[]): string =>
+  ways
+    .flatMap(({ levels = [] }) => levels)
+    .reduce(
+      (sql, columns, n) => `SELECT *, ${columns.join(', ')} FROM (${sql}) AS level${n} OFFSET 0`,
+      inner,
+    );
 
 /** Returns the part of `sql()`: the expression itself, read with the row. */
 function expressionParts({ columns }: Backfill): DerivationParts {
