@@ -192,8 +192,7 @@ describe('a schema step on PostgreSQL, before it is applied', () => {
       async (tables) => {
         await refusalOf('TABLE_MISSING', tables.of([stepOf()]).up());
         expect(await blocked(tables, stepOf({ table: 'part' }))).to.deep.equal({
-          message:
-            'Creating column at on the table part is blocked by table whole, of which it is a partition',
+          message: 'Creating column at on the table part is blocked by table whole, whose partition it is',
           hint: 'Declare the step for whole, whose columns are those of its partitions, and backfills for the partitions; nothing was changed',
         });
         expect(await sqlState(tables.client, 'ALTER TABLE part ADD COLUMN at text')).to.equal('42809');

@@ -5,7 +5,7 @@ import { countKeys, type Key, type KeySpan } from '../ledger/keys.js';
 import type { BatchRecord, CellsRecord } from '../ledger/records.js';
 import { msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
-import { type Given, isDerivedSql, type LeftRow, leftRows } from './derive.js';
+import { type ClientRow, clientRows, type Given, isDerivedSql } from './derive.js';
 import { rowSql } from './rows.js';
 
 // Requests and results of batches, on either engine.
@@ -20,7 +20,7 @@ export interface FillOptions {
   readonly limit: number;
   /** Number of the batch, for the skips that it records. */
   readonly batch: number;
-  /** Whether rows that are recorded as skips are left alone. */
+  /** Whether to exclude rows that are recorded as skips. */
   readonly excludeSkips: boolean;
   /** Whether triggers may keep an updated cell NULL. */
   readonly hasTriggers: boolean;
@@ -73,14 +73,14 @@ export interface RevertResult {
 }
 
 /** Cells of a batch: set to NULL, kept because they hold another value, or in rows that no longer exist. */
-export interface FoundCells {
+interface FoundCells {
   readonly reverted: number;
   readonly others: number;
   readonly gone: number;
 }
 
 /** Cells that a batch filled. */
-export interface FilledCells {
+interface FilledCells {
   /** Columns that were filled in each of the rows. */
   readonly columns: readonly string[];
   /** Keys of the rows. */
@@ -90,10 +90,10 @@ export interface FilledCells {
 }
 
 /** Result of a revert. */
-export interface Undone {
+export interface RevertedRows {
   /** Rows that exist. */
   readonly rows: number;
-  /** Cells, as in {@link FoundCells}. */
+  /** Cells; see {@link FoundCells}. */
   readonly reverted: number;
   readonly others: number;
 }
@@ -147,22 +147,25 @@ export async function revertCells(
   const derivation = await store.dialect.derive(store, backfill);
   const { from, where, parameters } = derivation.ofKeys(runs);
   const rows = derivation.select({ from, where, absent });
-  const left: LeftRow[] = [];
-  for await (const page of leftRows(store, derivation, rows, [], parameters)) left.push(...page);
+  const left: ClientRow[] = [];
+  for await (const page of clientRows(store, derivation, rows, [], parameters)) left.push(...page);
   const { key } = await rowSql(store, backfill);
   const cells = columns.map((i) => `t.${identifier(backfill.columns[i]?.name ?? '')} AS c${i}, given.v${i}`);
   const total = { rows: 0, reverted: 0, others: 0 };
-  const undo = async (set: Given): Promise<void> => {
-    const undone: Undone = await store.dialect.undo(store, derivation, columns, set);
-    total.rows += undone.rows;
-    total.reverted += undone.reverted;
-    total.others += undone.others;
+  const revertRows = async (set: Given): Promise<void> => {
+    const done: RevertedRows = await store.dialect.revertRows(store, derivation, columns, set);
+    total.rows += done.rows;
+    total.reverted += done.reverted;
+    total.others += done.others;
   };
-  if (!derivation.isAlwaysLeft)
-    await undo({ sql: `SELECT * FROM (${rows}) AS derived WHERE ${isDerivedSql(derivation)}`, parameters });
+  if (!derivation.isClientSide)
+    await revertRows({
+      sql: `SELECT * FROM (${rows}) AS derived WHERE ${isDerivedSql(derivation)}`,
+      parameters,
+    });
   while (left.length > 0) {
     const given = derivation.given(left.splice(-PAGE));
-    await undo({
+    await revertRows({
       ...given,
       sql: `SELECT given.k, ${cells.join(', ')} FROM ${given.sql} CROSS JOIN ${identifier(backfill.table)} AS t
       WHERE ${key} ${store.dialect.operator('=')} given.k`,

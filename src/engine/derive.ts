@@ -26,7 +26,7 @@ export interface Given {
   readonly parameters: readonly SqlValue[];
 }
 
-/** How the rows of a backfill are derived: by the store, or client-side. */
+/** The derivation of a backfill's rows: by the store, or client-side. */
 export interface Derivation {
   readonly backfill: Backfill;
   /**
@@ -38,7 +38,7 @@ export interface Derivation {
   /** Columns with the input for client-side rows. The first is NULL in all other rows. Empty if no row is client-side. */
   readonly clientInput: readonly string[];
   /** Whether every row is derived client-side. */
-  readonly isAlwaysLeft: boolean;
+  readonly isClientSide: boolean;
   /** Derives rows from the cells of `clientInput`. */
   derive(rows: readonly (readonly unknown[])[]): readonly Derived[];
   /** Returns client-side values as a table of SQL, `given`, with the columns `k` and `v<i>`, each NULL if its column cannot hold it. */
@@ -56,36 +56,36 @@ export interface Derivation {
 }
 
 /** A row that was derived client-side. */
-export interface LeftRow extends Derived {
+export interface ClientRow extends Derived {
   readonly key: Key;
   /** Values of the further columns. */
-  readonly beside: readonly unknown[];
+  readonly extra: readonly unknown[];
 }
 
 /**
  * Yields the client-side rows of a derivation, in pages. Call it inside a snapshot.
  *
  * @param rows the derivation's SELECT
- * @param beside SQL for further columns, on its columns
+ * @param extra SQL for further columns, on its columns
  */
-export async function* leftRows(
+export async function* clientRows(
   store: Store,
   { clientInput, derive }: Derivation,
   rows: string,
-  beside: readonly string[] = [],
+  extra: readonly string[] = [],
   parameters: readonly SqlValue[] = [],
-): AsyncGenerator<LeftRow[]> {
+): AsyncGenerator<ClientRow[]> {
   const [first] = clientInput;
   if (first === undefined) return;
   const pages = store.project.pages<readonly [Key, ...unknown[]]>(
-    `SELECT ${['k', ...clientInput, ...beside].join(', ')} FROM (${rows}) AS derived WHERE ${first} IS NOT NULL`,
+    `SELECT ${['k', ...clientInput, ...extra].join(', ')} FROM (${rows}) AS derived WHERE ${first} IS NOT NULL`,
     ...parameters,
   );
   for await (const page of pages) {
     const derived = derive(page.map((row) => row.slice(1, clientInput.length + 1)));
     yield page.map((row, at) => ({
       key: row[0],
-      beside: row.slice(clientInput.length + 1),
+      extra: row.slice(clientInput.length + 1),
       values: derived[at]?.values ?? [],
       failure: derived[at]?.failure ?? null,
     }));

@@ -6,12 +6,12 @@ import type { Message } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
-import type { BatchResult, FilledCell, FillOptions, FillWindow, Undone } from './batch.js';
+import type { BatchResult, FilledCell, FillOptions, FillWindow, RevertedRows } from './batch.js';
 import type { Derivation, Given } from './derive.js';
 import type { PaceSettings } from './pace.js';
 import type { KeyKind } from './rows.js';
 import type { RunOptions } from './run-options.js';
-import type { BehindPass, Pass } from './scan.js';
+import type { AfterPass, Pass } from './scan.js';
 import type { SchemaPlan } from './schema-plan.js';
 
 /** A column of a table. */
@@ -44,7 +44,7 @@ export type TableWork =
 /** First and last key of an interval. */
 export type KeyRange = readonly [first: Key, last: Key];
 
-/** How a query uses an index: it does, it could but prefers another plan, or it does not. */
+/** Use of an index by a query: it uses it, it could but prefers another plan, or it cannot. */
 export type IndexPlan = 'used' | 'usable' | 'unused';
 
 /** Watches the load around a loop of batches, checkpoints the WAL, and waits for readers or replicas. */
@@ -64,7 +64,7 @@ export interface LoadMonitor {
 export type KeyGrowth = 'growing' | 'restarted' | 'unknown';
 
 /** Name of an engine, for messages. */
-export type Engine = 'SQLite' | 'PostgreSQL';
+type Engine = 'SQLite' | 'PostgreSQL';
 
 /** The key of a backfill, by its column. */
 export interface KeyFacts {
@@ -76,7 +76,7 @@ export interface KeyFacts {
   readonly ledgerSql: string;
 }
 
-/** What differs between engines in the ledger. */
+/** The part of the ledger that differs between engines. */
 export interface LedgerDialect {
   /** Creates its missing tables, in the caller's transaction. */
   make(store: Store): Promise<void>;
@@ -84,7 +84,7 @@ export interface LedgerDialect {
   drop(store: Store): Promise<void>;
   /**
    * Refuses a ledger table that differs from the one this program creates, or that has triggers or rules. Does
-   * nothing on an engine where nobody else could have changed it since the store was opened.
+   * nothing on an engine where no other client can have changed it since the store was opened.
    *
    * @param tables tables to check. Default: all
    * @throws {BackfillError} `LEDGER_UNTRUSTED`
@@ -96,15 +96,15 @@ export interface LedgerDialect {
   toKey(cell: SqlValue): Key | null;
   /** `ORDER BY` expression for its `key`. */
   readonly keyOrder: string;
-  /** How several workers share a run; undefined if the engine has one writer at a time. */
+  /** Shared access to a run, for several workers; undefined if the engine has one writer at a time. */
   readonly shared: SharedLedger | undefined;
   /** Tables that only this engine has, with rows per batch, whose number is in `batch`. */
   readonly batchTables: readonly string[];
 }
 
-/** What several workers need to share a run. */
-export interface SharedLedger {
-  /** End of a SELECT that locks its row and skips rows that others have locked. */
+/** Shared access to a run. */
+interface SharedLedger {
+  /** End of a SELECT that locks its row and skips rows that other transactions have locked. */
   readonly skipLocked: string;
   /** Returns the number of the next batch, unique across processes. */
   nextBatch(store: Store): Promise<number>;
@@ -130,7 +130,7 @@ export interface Dialect {
 
   // Schema
   hasTable(store: Store, name: string): Promise<boolean>;
-  /** Whether the store has an index of this name; `unfinished` if a killed run left one of this table incomplete. */
+  /** Checks whether the store has an index of this name; `unfinished` if a killed run left one of this table incomplete. */
   hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'>;
   /** All columns of a table, including generated and hidden ones; empty if the table does not exist. */
   tableColumns(store: Store, table: string): Promise<ColumnInfo[]>;
@@ -143,10 +143,8 @@ export interface Dialect {
   /** Estimates the cost of work on a table. */
   estimate(store: Store, table: string, work: TableWork): Promise<Estimate>;
   /**
-   * Refuses a step that cannot run here whatever the store contains: a right that this user or this server lacks, or
-   * SQL that does not compile. Only reads.
-   *
-   * @throws {BackfillError} a `STORE_…` code, `STEP_INVALID`
+   * Refuses a step that cannot run here whatever the store contains: a right that this user or this server lacks, or SQL that does
+   * not compile. Only reads. Throws a `STORE_…` code, or `STEP_INVALID`.
    */
   checkStep(store: Store, step: Step): Promise<void>;
   /**
@@ -227,8 +225,8 @@ export interface Dialect {
    * Finds the next rows to fill, after `after` and up to `upTo`, if reading up to them within a batch would block
    * other writers. The window has few enough rows for one statement. Call it outside a transaction.
    *
-   * @param excludeSkips whether rows that are recorded as skips are left alone
-   * @returns undefined on an engine where reading blocks no one
+   * @param excludeSkips whether to exclude rows that are recorded as skips
+   * @returns undefined on an engine where reading blocks no writer
    */
   fillWindow(
     store: Store,
@@ -250,9 +248,14 @@ export interface Dialect {
    * @param rows SELECT of the rows: `k`, and for each of `columns`, by its number, `c<i>` and `v<i>`
    * @throws {BackfillError} `UPDATE_IGNORED`
    */
-  undo(store: Store, derivation: Derivation, columns: readonly number[], rows: Given): Promise<Undone>;
+  revertRows(
+    store: Store,
+    derivation: Derivation,
+    columns: readonly number[],
+    rows: Given,
+  ): Promise<RevertedRows>;
   /**
-   * Makes a pass over the table on a snapshot of its own, then runs `act` on the same snapshot.
+   * Makes a pass over the table on its own snapshot, then runs `act` on the same snapshot.
    *
    * @param parallelMinBytes size of the store from which a second thread helps, on an engine that reads in the
    * caller's. Default 64 MiB
@@ -261,14 +264,10 @@ export interface Dialect {
     store: Connection,
     backfill: Backfill,
     pass: Pass<Found>,
-    act: BehindPass<Found, Result>,
+    act: AfterPass<Found, Result>,
     parallelMinBytes?: number,
   ): Promise<Result>;
-  /**
-   * Finds cells whose rows are known to have been written by another client since a batch filled them.
-   *
-   * @returns their positions in `cells`
-   */
+  /** Returns the positions of `cells` whose rows were written by another client since a batch filled them, as far as known. */
   rewrittenSince(
     store: Store,
     backfill: Backfill,

@@ -12,16 +12,16 @@ import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
-import type { Backfill, BackfillDefinition } from '../steps/define.js';
+import type { Backfill } from '../steps/define.js';
 import { fingerprint } from '../steps/step.js';
-import { type ColumnValue, firstOf, requireEngineSql, sql } from '../steps/values.js';
 import { absentColumns } from './inspect.js';
+import { earlier, hasOtherText, readKept, recordOf } from './kept-declaration.js';
 import { expressionSql } from './rows.js';
 
 // A step file may change after it has filled something. The ledger keeps the declaration that filled each batch: as data, and for a
 // function its version and text. Reverts and verification use that one.
 
-/** How the cells of some batches are derived again. */
+/** The declaration by which the cells of some batches are derived again. */
 export interface Filler {
   /** The declaration that filled them; it derives nothing if that is not possible. */
   readonly backfill: Backfill;
@@ -36,35 +36,8 @@ export interface Filler {
   readonly isUnreadable?: boolean;
 }
 
-/** The part of a declaration that is data. */
-interface Kept {
-  readonly table: string;
-  readonly key: string;
-  readonly columns: readonly { readonly name: string; readonly value: ColumnValue }[];
-  readonly process?: { readonly reads: readonly string[]; readonly version: number };
-}
-
-/** Returns a declaration as the ledger stores it. */
-function recordOf(definition: BackfillDefinition, firstBatch: number): DeclarationRecord {
-  const { table, key, scope, columns, process } = definition;
-  const kept = {
-    table,
-    key,
-    scope,
-    columns,
-    ...(process ? { process: { reads: process.reads, version: process.version } } : {}),
-  };
-  return {
-    firstBatch,
-    fingerprint: fingerprint(definition),
-    declaration: JSON.stringify(kept),
-    process: process ? String(process.derive) : null,
-  };
-}
-
-/** Whether a function's text differs from the one that filled; false for a declaration without a function. */
-const hasOtherText = (record: DeclarationRecord, { process }: BackfillDefinition): boolean =>
-  record.process !== null && process !== undefined && record.process !== String(process.derive);
+const lastDeclaration = async (store: Store, name: string): Promise<DeclarationRecord | undefined> =>
+  (await readDeclarations(store, name)).at(-1);
 
 /**
  * Returns a function that returns the filler of a batch, by its number. Batches with the same declaration share one object.
@@ -90,7 +63,6 @@ async function fillerOf(
   record: DeclarationRecord | undefined,
   current: Backfill,
 ): Promise<Filler> {
-  // Earlier versions of this package kept no record; then only the file is known.
   const isCurrent = !record || record.fingerprint === fingerprint(current);
   const { backfill, lostVersion } = isCurrent ? { backfill: current } : earlier(record, current);
   if (!backfill || lostVersion !== undefined || !(await isDerivable(store, backfill))) {
@@ -102,61 +74,12 @@ async function fillerOf(
   return { backfill, certainty: isUnsure ? 'unsure' : 'exact' };
 }
 
-/** Returns a declaration that the file no longer has, or only its version if its function is not in the file either. */
-function earlier(
-  record: DeclarationRecord,
-  { name, process: own }: Backfill,
-): { readonly backfill?: Backfill; readonly lostVersion?: number } {
-  const kept = readKept(record.declaration);
-  if (!kept) return {};
-  const { process, ...data } = kept;
-  const backfill = { ...data, name, kind: 'backfill', scope: 'true', checks: {} } as const;
-  if (!process) return { backfill };
-  const isSame =
-    own?.version === process.version &&
-    JSON.stringify(own.reads) === JSON.stringify(process.reads) &&
-    data.columns.every(({ name: filled, value }) => value.kind !== 'process' || own.fills.includes(filled)); // otherwise the function returns no value for the column
-  return own && isSame
-    ? { backfill: { ...backfill, process: own } }
-    : { backfill, lostVersion: process.version };
-}
-
 /** Returns the same columns, with nothing to derive. */
 export function withoutValues({ process: _process, ...backfill }: Backfill): Backfill {
   return {
     ...backfill,
     columns: backfill.columns.map(({ name }) => ({ name, value: { kind: 'sql', expression: 'NULL' } })),
   };
-}
-
-/**
- * Parses a declaration with the functions that declare one. Something that these refuse was written into the ledger by another
- * program.
- */
-function readKept(text: string): Kept | undefined {
-  try {
-    const { table, key, columns, process } = JSON.parse(text) as Kept;
-    const names = new Set(columns.map(({ name }) => String(name)));
-    const kinds = process ? ['first-of', 'sql', 'process'] : ['first-of', 'sql'];
-    const isKnown = columns.every(({ value }) => kinds.includes(value.kind));
-    if (names.size === 0 || names.size < columns.length || !isKnown) return undefined;
-    return {
-      table: String(table),
-      key: String(key),
-      columns: columns.map(({ name, value }) => ({ name: String(name), value: readValue(value) })),
-      ...(process ? { process: { reads: process.reads.map(String), version: Number(process.version) } } : {}),
-    };
-  } catch (error) {
-    if (error instanceof BackfillError || error instanceof SyntaxError || error instanceof TypeError)
-      return undefined;
-    throw error;
-  }
-}
-
-function readValue(value: ColumnValue): ColumnValue {
-  if (value.kind === 'first-of') return firstOf(value.document, value.names, value.fallback);
-  if (value.kind === 'sql') return sql(requireEngineSql(value.expression, 'expression', 'sql()'));
-  return { kind: 'process' };
 }
 
 /** Whether the table still has the columns that the values are derived from: a later step may have dropped some. */
@@ -225,7 +148,7 @@ export async function processWarning(
   ledger: Ledger,
   backfill: Backfill,
 ): Promise<Message | undefined> {
-  const last = (await readDeclarations(store, backfill.name)).at(-1);
+  const last = await lastDeclaration(store, backfill.name);
   if (!last || last.fingerprint !== fingerprint(backfill) || !hasOtherText(last, backfill)) return undefined;
   const hasFilled = (await ledger.batches(backfill.name)).some(
     ({ number, cellsFilled }) => number >= last.firstBatch && cellsFilled > 0,
@@ -239,7 +162,7 @@ export async function processWarning(
 
 /** Records the declaration of the next batch if it differs from that of the last one. Runs inside the caller's transaction. */
 export async function noteFiller(store: Store, ledger: Ledger, backfill: Backfill): Promise<void> {
-  const last = (await readDeclarations(store, backfill.name)).at(-1);
+  const last = await lastDeclaration(store, backfill.name);
   const next = recordOf(backfill, (await ledger.lastBatch(backfill.name)) + 1);
   if (last?.fingerprint === next.fingerprint && last.process === next.process) return;
   await noteDeclaration(store, backfill.name, next);
@@ -247,7 +170,7 @@ export async function noteFiller(store: Store, ledger: Ledger, backfill: Backfil
 
 /** Whether the run in progress has filled by exactly this declaration. */
 export async function isFilledBy(store: Store, ledger: Ledger, backfill: Backfill): Promise<boolean> {
-  const last = (await readDeclarations(store, backfill.name)).at(-1);
+  const last = await lastDeclaration(store, backfill.name);
   const known = last?.fingerprint ?? (await ledger.step(backfill.name))?.fingerprint;
   return known === fingerprint(backfill) && !(last && hasOtherText(last, backfill));
 }
@@ -296,7 +219,7 @@ export async function hasUnsureCells(store: Store, ledger: Ledger, backfill: Bac
   );
 }
 
-/** Whether the ledger has the declaration of every batch of a backfill: earlier versions of this package did not record it. */
+/** Whether the ledger has the declaration of every batch of a backfill. */
 export async function isFillerKnown(store: Store, ledger: Ledger, name: string): Promise<boolean> {
   const records = await readDeclarations(store, name);
   return (await ledger.batchNumbers(name)).every((number) => declarationOf(records, number) !== undefined);
@@ -304,9 +227,6 @@ export async function isFillerKnown(store: Store, ledger: Ledger, name: string):
 
 /** Returns a backfill whose step file no longer exists, by the declaration that filled last, without its function. */
 export async function recallBackfill(store: Store, name: string): Promise<Backfill | undefined> {
-  const last = (await readDeclarations(store, name)).at(-1);
-  const kept = last && readKept(last.declaration);
-  if (!kept) return undefined;
-  const { process: _process, ...data } = kept;
-  return { ...data, name, kind: 'backfill', scope: 'true', checks: {} };
+  const last = await lastDeclaration(store, name);
+  return last && readKept(name, last)?.backfill;
 }

@@ -28,8 +28,8 @@ export async function absentCells(
   return isGone ? new Set(names.map(foldCase)) : await absentColumns(store, table, names);
 }
 
-/** Where a store records its versions. */
-export interface VersionTable {
+/** The table and column of a store's versions. */
+interface VersionTable {
   readonly table: string;
   readonly column: string;
 }

@@ -9,7 +9,7 @@
  */
 
 /** `courteous` pauses for other writers; `full` never pauses. */
-export type PaceMode = 'courteous' | 'full';
+type PaceMode = 'courteous' | 'full';
 
 /** Settings of a pace. */
 export interface PaceSettings {
@@ -21,8 +21,8 @@ export interface PaceSettings {
   readonly bottleneck: Bottleneck;
 }
 
-/** The resource that a batch makes others wait for: a file's write lock, or a server's CPU and disks. */
-export type Bottleneck = 'lock' | 'load';
+/** The resource that a batch makes other clients wait for: a file's write lock, or a server's CPU and disks. */
+type Bottleneck = 'lock' | 'load';
 
 /** Write activity of other clients: none lately, now and then, constant. */
 type Contention = 'none' | 'low' | 'high';

@@ -1,11 +1,11 @@
 import type { Store } from '../db/connection.js';
 import type { Key } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
-import { type DerivedRow, derivedRows, isDerivedSql, type LeftRow, leftRows } from './derive.js';
+import { type ClientRow, clientRows, type DerivedRow, derivedRows, isDerivedSql } from './derive.js';
 import { anyNullSql, partsSql, type RowSql, rowSql } from './rows.js';
 
 /** Rows that a fill would find. */
-export interface PlannedRows {
+interface PlannedRows {
   readonly rows: number;
   /** By column, in their order: cells to fill, cells without a value, and bytes of the values to fill. */
   readonly columns: readonly { readonly fill: number; readonly none: number; readonly bytes: number }[];
@@ -25,7 +25,7 @@ export interface PlannedScope {
 }
 
 /** A row that a fill would find. */
-export interface SampleRow {
+interface SampleRow {
   readonly key: Key;
   readonly values: readonly unknown[];
 }
@@ -76,10 +76,10 @@ export async function planRows(store: Store, backfill: Backfill, scope: PlannedS
     }
   };
   const isNull = columns.map((_, i) => `c${i} IS NULL`);
-  const addLeft = ({ values, failure, beside }: LeftRow): void => {
+  const addClientRow = ({ values, failure, extra }: ClientRow): void => {
     add(1, failure);
     columns.forEach((column, i) => {
-      if (beside[i] !== 1n) return;
+      if (extra[i] !== 1n) return;
       const value = values[i] ?? null;
       if (value !== null) {
         column.fill += 1;
@@ -92,8 +92,8 @@ export async function planRows(store: Store, backfill: Backfill, scope: PlannedS
       absent: scope.absent,
       where: plannedSql(backfill, about, part, scope),
     });
-    if (!derivation.isAlwaysLeft) await addDerived(select);
-    for await (const page of leftRows(store, derivation, select, isNull)) page.forEach(addLeft);
+    if (!derivation.isClientSide) await addDerived(select);
+    for await (const page of clientRows(store, derivation, select, isNull)) page.forEach(addClientRow);
   }
   return { rows, columns, failures };
 }

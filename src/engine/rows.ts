@@ -74,7 +74,7 @@ export interface RowSql {
   readonly inScope: string;
   /** Condition for a row that is recorded as a skip, as a whole or for a column. */
   readonly isSkipped: string;
-  /** Condition for a row of which this cell, or the whole row, is recorded as a skip. */
+  /** Condition for a row that is recorded as a skip, as a whole or in this cell. */
   readonly isCellSkipped: (column: string) => string;
 }
 
@@ -138,12 +138,12 @@ export async function hasEmptyCell(
   return row !== undefined;
 }
 
-/** What recorded skips exclude from a catch-up: their rows, even with other columns NULL; only their own cells; or nothing. */
+/** Effect of recorded skips on a catch-up: it excludes their rows, even with other columns NULL; only their own cells; or nothing. */
 export type WaitingSkips = 'rows' | 'cells' | 'nothing';
 
 /**
- * Whether a catch-up is needed: rows in scope after `after` have a column to fill. If `after` is null, all keys count, except for
- * what is recorded as a skip.
+ * Checks whether a catch-up is needed: rows in scope after `after` have a column to fill. If `after` is null, all keys count,
+ * except for what is recorded as a skip.
  *
  * @param probeRows maximum rows of the table to read. Default: unlimited
  * @returns undefined if none of the rows that were read needs one, and there are more
@@ -156,14 +156,14 @@ export async function hasRowsToCatchUp(
 ): Promise<boolean | undefined> {
   const rows = await rowSql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
-  const behind = rows.afterKey(after);
+  const isAfter = rows.afterKey(after);
   const last =
     probeRows === Number.POSITIVE_INFINITY
       ? undefined
       : await store.project.getExact<{ key: Key }>(
-          `SELECT ${rows.key} AS key FROM ${table} WHERE ${behind} ORDER BY ${rows.key} LIMIT 1 OFFSET ${probeRows}`,
+          `SELECT ${rows.key} AS key FROM ${table} WHERE ${isAfter} ORDER BY ${rows.key} LIMIT 1 OFFSET ${probeRows}`,
         );
-  const waits = `${rows.inScope} AND ${waitsSql(backfill, rows, after === null ? skips : 'nothing')}`;
+  const waits = `${rows.inScope} AND ${catchUpSql(backfill, rows, after === null ? skips : 'nothing')}`;
   for await (const part of partsSql(store, backfill, after, last?.key))
     if ((await store.project.get(`SELECT 1 FROM ${table} WHERE ${part} AND ${waits} LIMIT 1`)) !== undefined)
       return true;
@@ -171,7 +171,7 @@ export async function hasRowsToCatchUp(
 }
 
 /** SQL condition for a row with a column to fill, except for what is recorded as a skip. */
-function waitsSql(backfill: Backfill, rows: RowSql, skips: WaitingSkips): string {
+function catchUpSql(backfill: Backfill, rows: RowSql, skips: WaitingSkips): string {
   if (skips === 'nothing') return anyNullSql(backfill);
   if (skips === 'rows') return `NOT ${rows.isSkipped} AND ${anyNullSql(backfill)}`;
   const cells = backfill.columns.map(

@@ -3,7 +3,7 @@ import { identifier } from '../db/sql.js';
 import type { Key } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
 import { fallbackOf } from '../steps/values.js';
-import { type Derivation, isDerivedSql, leftRows } from './derive.js';
+import { clientRows, type Derivation, isDerivedSql } from './derive.js';
 import type { KeyRange } from './dialect.js';
 import { withFailingRow } from './expressions.js';
 import type { Derived } from './process.js';
@@ -15,13 +15,13 @@ import { partsSql, rowSql } from './rows.js';
 export interface Pass<Found> {
   /** Reads these ranges on this thread. */
   over(tx: Transaction, ranges: Iterable<KeyRange>): Promise<Found>;
-  /** How another thread does the same; undefined if it cannot. */
+  /** Data with which another thread does the same; undefined if it cannot. */
   readonly elsewhere: PassElsewhere | undefined;
   /** Merges findings of another thread, for other ranges. Returns whether the result is what a single thread would have found. */
   merge(into: Found, from: Found): boolean;
 }
 
-/** How another thread makes a pass, as plain data. */
+/** Plain data with which another thread makes a pass. */
 export interface PassElsewhere {
   /** URL of a module that exports a {@link PassMaker} as `makePass`. */
   readonly module: string;
@@ -35,8 +35,8 @@ export type PassMaker = (
   ranges: Iterable<KeyRange>,
 ) => Promise<{ readonly found: unknown; readonly transfer: readonly ArrayBuffer[] }>;
 
-/** What runs after a pass, on its snapshot. */
-export type BehindPass<Found, Result> = (tx: Transaction, found: Found, threads: 1 | 2) => Promise<Result>;
+/** A callback after a pass, on its snapshot. */
+export type AfterPass<Found, Result> = (tx: Transaction, found: Found, threads: 1 | 2) => Promise<Result>;
 
 /**
  * A row of a scan. `state` has two bits per column: 0 NULL and nothing to derive, 1 NULL but derivable, 2 the derived value, 3
@@ -53,7 +53,7 @@ export type ScanRow = readonly [
 /** A row as the store returns it, with the client-side input at its end. */
 type Row = [key: Key, state: number, group: unknown, fallbacks: number, ...rest: unknown[]];
 
-/** SQL for the states of a row's cells, as in `ScanRow`. */
+/** SQL for the states of a row's cells; see `ScanRow`. */
 const stateSql = (
   store: Store,
   { backfill, isSame }: Derivation,
@@ -139,13 +139,13 @@ export async function countPrefilled(
           if ((await tx.project.get(any)) === undefined) continue;
           const select = derivation.select({ where, extra });
           const counted = `SELECT ${sum} AS cells FROM (${select}) AS derived WHERE ${isDerivedSql(derivation)}`;
-          if (!derivation.isAlwaysLeft)
+          if (!derivation.isClientSide)
             cells += (await tx.project.get<{ cells: number | null }>(counted))?.cells ?? 0;
-          for await (const page of leftRows(tx, derivation, select, Object.keys(extra))) {
+          for await (const page of clientRows(tx, derivation, select, Object.keys(extra))) {
             const states = await statesOf(tx, derivation, page);
-            for (const { key, beside } of page)
+            for (const { key, extra } of page)
               cells += columns.filter(
-                (_, i) => isHeld(states(key) ?? 0, i) && (!onlySkipped || beside[i] === 1n),
+                (_, i) => isHeld(states(key) ?? 0, i) && (!onlySkipped || extra[i] === 1n),
               ).length;
           }
         }

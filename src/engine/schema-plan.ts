@@ -14,7 +14,7 @@ import { compareVersions } from '../version.js';
 import { declaredVersion, storeVersion } from './inspect.js';
 
 /** One statement that a schema step would run on this store, and the object it creates. */
-export interface PlannedStatement {
+interface PlannedStatement {
   readonly sql: string;
   readonly creates: CreatedObject;
 }
@@ -58,9 +58,9 @@ export async function planSchemaStep(store: Store, step: SchemaStepDefinition): 
 
 async function versionRow(store: Store, { version }: SchemaStepDefinition): Promise<PlannedStatement[]> {
   if (!version) return [];
-  const isThere =
+  const exists =
     compareVersions((await storeVersion(store, version)).version, declaredVersion(version.to)) >= 0;
-  if (isThere) return [];
+  if (exists) return [];
   const sql = `INSERT INTO ${identifier(version.table)} (${identifier(version.column)}) VALUES (${literal(version.to)})`;
   return [{ sql, creates: { kind: 'version', name: version.to } }];
 }

@@ -117,7 +117,7 @@ export const zhEngine = {
   'Grant it to this role, or run the same command as the owner of {table}; nothing was changed':
     '请将其授予该角色，或以 {table} 的所有者身份运行同一命令；未做任何更改',
   'the missing right {right}': '缺少的权限（{right}）',
-  'table {name}, of which it is a partition': '表 {name}（它是其分区）',
+  'table {name}, whose partition it is': '表 {name}（它是其分区）',
   'Declare the step for {table}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed':
     '请为 {table} 声明该步骤（其列即各分区的列），并为各分区声明回填；未做任何更改',
   'to own the table': '表的所有者',
@@ -142,7 +142,7 @@ export const zhEngine = {
     '服务器被设置为不接受写入：default_transaction_read_only 为 on',
   'Check why first, as some servers set it when their disk is full; then reset it for the server, the database or the role, and run the same command again':
     '请先查明原因：有些服务器在磁盘已满时会设置它。然后在服务器、数据库或角色上重置它，再次运行同一命令',
-  'This user may not create temporary functions, which PostgreSQL before 16 needs to tell which texts are JSON':
+  'This user may not create temporary functions, which PostgreSQL before 16 needs to recognize JSON':
     '该用户不能创建临时函数；没有它，PostgreSQL 16 之前的版本无法判断哪些文本是 JSON',
   'Grant it: GRANT TEMPORARY ON DATABASE … TO …; a replica allows none':
     '请授予权限： GRANT TEMPORARY ON DATABASE … TO … ；副本上无法创建',

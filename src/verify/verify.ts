@@ -1,5 +1,5 @@
 import type { Connection } from '../db/connection.js';
-import type { BehindPass } from '../engine/scan.js';
+import type { AfterPass } from '../engine/scan.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Backfill } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
@@ -47,7 +47,7 @@ export async function verifyBackfill(
 ): Promise<Verification> {
   const startedAt = performance.now();
   const nowMs = (options.now?.() ?? new Date()).getTime();
-  const check: BehindPass<ScanFacts, Verification> = async (tx, facts, threads) => {
+  const check: AfterPass<ScanFacts, Verification> = async (tx, facts, threads) => {
     const own = ledger.in(tx);
     const run = (await own.lastRun(backfill.name))?.run ?? 0;
     const checks = [

@@ -109,7 +109,7 @@ const [PLUS, MASK] = [operator('+'), operator('&')];
  *
  * @param updated SELECT of the rows' `xmin` as `x` and `tableoid` as `o`
  */
-export const notedSql = (
+export const recordXidsSql = (
   { name }: Backfill,
   batch: number,
   updated: string,
@@ -125,7 +125,7 @@ export const notedSql = (
  * Records rows that a trigger wrote again after the update, possibly in a subtransaction of an EXCEPTION block. No other
  * transaction visible to this one is as young.
  */
-export async function noteTriggered(
+async function recordTriggered(
   store: Store,
   backfill: Backfill,
   batch: number,
@@ -134,7 +134,7 @@ export async function noteTriggered(
   const { from, upTo } = await rowSql(store, backfill);
   const rows = `SELECT t.xmin AS x, t.tableoid AS o FROM ${identifier(backfill.table)} AS t
     WHERE ${from(first)} AND ${upTo(last)} AND pg_catalog.age(t.xmin) ${LE} 0`;
-  await store.project.run(notedSql(backfill, batch, rows));
+  await store.project.run(recordXidsSql(backfill, batch, rows));
 }
 
 /**
@@ -188,7 +188,7 @@ export async function regroupByStoredValues(
     .sort(compareKeys);
   const [first, last] = [keys[0], keys.at(-1)];
   if (first === undefined || last === undefined) return [...groups];
-  await noteTriggered(store, backfill, batch, [first, last]);
+  await recordTriggered(store, backfill, batch, [first, last]);
   const found = await store.project.allExact<{ k: Key; mask: bigint }>(
     `SELECT ${key} AS k, ${filledSql(backfill)} AS mask
     FROM ${identifier(backfill.table)} AS t WHERE ${from(first)} AND ${upTo(last)}`,

@@ -6,7 +6,13 @@ import { compareKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
 import { isPostgresError } from '../../store-errors.js';
-import { type BatchResult, type FillOptions, RejectedUpdate, type Undone, updateIgnored } from '../batch.js';
+import {
+  type BatchResult,
+  type FillOptions,
+  RejectedUpdate,
+  type RevertedRows,
+  updateIgnored,
+} from '../batch.js';
 import type { Derivation, Given } from '../derive.js';
 import type { Derived } from '../process.js';
 import { anyNullSql, type KeyKind, keyLiteral, type RowSql, rowSql } from '../rows.js';
@@ -16,8 +22,8 @@ import {
   filledSql,
   type Group,
   maskSql,
-  notedSql,
   recordSkips,
+  recordXidsSql,
   regroupByStoredValues,
   skippedRows,
 } from './batch-record.js';
@@ -105,8 +111,8 @@ async function filled(
   if (found.length === 0) return undefined;
   const isText = kind === 'text';
   const groups = found.filter(({ clientInput }) => clientInput === null).map((row) => groupOf(row, isText));
-  const left = found.flatMap((row) => leftRows(row, isText));
-  groups.push(...(await fillLeft(store, derivation, rows, batch, left, rejected?.key)));
+  const left = found.flatMap((row) => clientRows(row, isText));
+  groups.push(...(await fillClientRows(store, derivation, rows, batch, left, rejected?.key)));
   const seen = hasTriggers ? await regroupByStoredValues(store, backfill, rows, batch, groups) : groups;
   const keys = seen.flatMap((group) => group.keys).sort(compareKeys);
   const [firstKey, lastKey] = [keys[0] as Key, keys.at(-1) as Key];
@@ -145,7 +151,7 @@ function fillSql(
       ? `pg_catalog.string_agg(r.k::pg_catalog.text, ',' ORDER BY r.k)`
       : `pg_catalog.json_agg(r.k ORDER BY r.k)::pg_catalog.text`;
   return `WITH read_rows AS MATERIALIZED (
-    SELECT k, failure, raw, ${maskSql(backfill, (i) => `c${i} IS NULL`)} AS null_mask,
+    SELECT k, failure, client_input, ${maskSql(backfill, (i) => `c${i} IS NULL`)} AS null_mask,
       ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END AS v${i}`).join(', ')}
     FROM (${select({ where, limit, isStrict: true, ...except })}) AS derived
   ), updated AS (
@@ -153,16 +159,16 @@ function fillSql(
     WHERE ${key} ${EQ} r.k AND ${afterKey(cursor)} AND ${upTo(watermark)}
       AND (${backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ')})
     RETURNING r.k, ${filledSql(backfill)} AS filled_mask, t.xmin AS x, t.tableoid AS o
-  ), noted AS (
-    ${notedSql(backfill, batch, 'SELECT x, o FROM updated')}
-  ), forgotten AS (
+  ), recorded AS (
+    ${recordXidsSql(backfill, batch, 'SELECT x, o FROM updated')}
+  ), deleted AS (
     DELETE FROM ${LEDGER_TABLES.skips} AS s USING read_rows AS r
     WHERE s.backfill ${EQ} ${literal(backfill.name)} AND s.key ${EQ} ${ledgerKeyOf(kind, 'r.k')}
   )
   SELECT r.null_mask AS "nullMask", r.derivable_mask AS "derivableMask", coalesce(u.filled_mask, 0) AS "filledMask",
     r.failure, ${list} AS keys,
-    CASE WHEN r.needs_client THEN pg_catalog.json_agg(r.raw ORDER BY r.k)::pg_catalog.text END AS "clientInput"
-  FROM (SELECT k, null_mask, failure, raw, raw IS NOT NULL AS needs_client, ${derivable} AS derivable_mask FROM read_rows) AS r
+    CASE WHEN r.needs_client THEN pg_catalog.json_agg(r.client_input ORDER BY r.k)::pg_catalog.text END AS "clientInput"
+  FROM (SELECT k, null_mask, failure, client_input, client_input IS NOT NULL AS needs_client, ${derivable} AS derivable_mask FROM read_rows) AS r
   LEFT JOIN updated AS u ON u.k ${EQ} r.k
   GROUP BY r.null_mask, r.derivable_mask, coalesce(u.filled_mask, 0), r.failure, r.needs_client`;
 }
@@ -182,25 +188,25 @@ const groupOf = (
 });
 
 /** A client-side row, with its input. */
-interface LeftRow {
+interface ClientRow {
   readonly key: Key;
   readonly input: string;
   readonly nullMask: number;
 }
 
-function leftRows({ clientInput, keys, nullMask }: FoundGroup, isText: boolean): LeftRow[] {
+function clientRows({ clientInput, keys, nullMask }: FoundGroup, isText: boolean): ClientRow[] {
   if (clientInput === null) return [];
   const inputs = JSON.parse(clientInput) as string[];
   return parsedKeys(keys, isText).map((key, i) => ({ key, input: inputs[i] ?? '', nullMask }));
 }
 
 /** Derives and fills client-side rows. */
-async function fillLeft(
+async function fillClientRows(
   store: Store,
   derivation: PostgresDerivation,
   { key: keySql }: RowSql,
   batch: number,
-  left: readonly LeftRow[],
+  left: readonly ClientRow[],
   rejected: Key | undefined,
 ): Promise<Group[]> {
   if (left.length === 0) return [];
@@ -214,7 +220,7 @@ async function fillLeft(
       UPDATE ${identifier(backfill.table)} AS t SET ${assignmentsSql(backfill, 'given')} FROM ${derivation.given(due, true).sql}
       WHERE ${keySql} ${EQ} given.k
       RETURNING given.k, ${filledSql(backfill)} AS filled, t.xmin AS x, t.tableoid AS o
-    ), noted AS (${notedSql(backfill, batch, 'SELECT x, o FROM updated')})
+    ), recorded AS (${recordXidsSql(backfill, batch, 'SELECT x, o FROM updated')})
     SELECT k, filled FROM updated`;
     const updated = await store.project.allExact<{ k: Key; filled: bigint }>(sql);
     failpoint('statement', sql);
@@ -239,34 +245,34 @@ function offerOf(derived: Derived | undefined, nullMask: number) {
 }
 
 /** Sets cells to NULL if they hold the derived value, in one statement. See the `Dialect`. */
-export async function undo(
+export async function revertRows(
   store: Store,
   { backfill, isSame }: Derivation,
   columns: readonly number[],
   { sql: rows }: Given,
-): Promise<Undone> {
+): Promise<RevertedRows> {
   const { sql: key } = await keyOf(store, backfill);
   const each = (of: (i: number) => string, separator: string): string => columns.map(of).join(separator);
   const assignments = each((i) => {
     const name = identifier(backfill.columns[i]?.name ?? '');
-    return `${name} = CASE WHEN j.is_ours${i} THEN NULL ELSE t.${name} END`;
+    return `${name} = CASE WHEN r.is_ours${i} THEN NULL ELSE t.${name} END`;
   }, ', ');
   const sum = (of: (i: number) => string): string =>
     each((i) => `CASE WHEN ${of(i)} THEN 1 ELSE 0 END`, ` ${operator('+')} `);
-  const sql = `WITH judged AS MATERIALIZED (
+  const sql = `WITH compared AS MATERIALIZED (
     SELECT k, ${each((i) => `(c${i} IS NOT NULL AND ${isSame(`c${i}`, `v${i}`)}) AS is_ours${i}`, ', ')},
       ${sum((i) => `c${i} IS NOT NULL AND NOT ${isSame(`c${i}`, `v${i}`)}`)} AS others
     FROM (${rows}) AS found
-  ), undone AS (
+  ), updated AS (
     UPDATE ${identifier(backfill.table)} AS t SET ${assignments}
-    FROM judged AS j WHERE ${key} ${EQ} j.k AND (${each((i) => `j.is_ours${i}`, ' OR ')})
+    FROM compared AS r WHERE ${key} ${EQ} r.k AND (${each((i) => `r.is_ours${i}`, ' OR ')})
     RETURNING 1
   )
   SELECT coalesce(pg_catalog.sum(${sum((i) => `is_ours${i}`)}), 0) AS reverted,
     coalesce(pg_catalog.sum(others), 0) AS others, pg_catalog.count(*) AS rows,
     pg_catalog.count(*) FILTER (WHERE ${each((i) => `is_ours${i}`, ' OR ')}) AS due,
-    (SELECT pg_catalog.count(*) FROM undone) AS done FROM judged`;
-  const counts = await store.project.get<Undone & { due: number; done: number }>(sql);
+    (SELECT pg_catalog.count(*) FROM updated) AS done FROM compared`;
+  const counts = await store.project.get<RevertedRows & { due: number; done: number }>(sql);
   failpoint('statement', sql);
   const { rows: found = 0, reverted = 0, others = 0, due = 0, done = 0 } = counts ?? {};
   if (done !== due) throw updateIgnored(backfill, due - done);

@@ -172,7 +172,7 @@ export async function estimate(store: Store, table: string, work: TableWork): Pr
  *
  * @throws {BackfillError} `SUPERUSER_REFUSED`
  */
-export async function refuseForeignTable(store: PostgresStatements, table: string): Promise<void> {
+async function refuseForeignTable(store: PostgresStatements, table: string): Promise<void> {
   if (store.driver.trustsOthers) return;
   const isSuperuser = `SELECT ${isSuper('me.oid')} AS "isSuper" FROM pg_roles AS me WHERE ${IS_ME}`;
   if ((await store.remember(isSuperuser, async () => (await store.pluck<number>(isSuperuser))[0])) !== 1)

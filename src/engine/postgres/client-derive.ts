@@ -9,16 +9,16 @@ import { type Derived, withoutInvalid, withProcess } from '../process.js';
 /**
  * Derives rows.
  *
- * @param raws the derivation's `raw` per row: a JSON array of texts, in which each way to derive values has its own
+ * @param inputs the derivation's `client_input` per row: a JSON array of texts, in which each way to derive values has its own
  * @param kinds types of the columns that `process` reads, key first
  */
 export function deriveClientSide(
   backfill: Backfill,
-  raws: readonly string[],
+  inputs: readonly string[],
   kinds: readonly string[],
 ): readonly Derived[] {
   const { process } = backfill;
-  const rows = raws.map((raw) => JSON.parse(raw) as (string | null)[]);
+  const rows = inputs.map((input) => JSON.parse(input) as (string | null)[]);
   const derived = rows.map((row) => deriveDocuments(backfill, process ? row.slice(kinds.length) : row));
   if (!process) return derived;
   const cells = rows.map((row) => kinds.map((kind, i) => cellOf(row[i] ?? null, kind)));
@@ -112,7 +112,7 @@ function usable(json: string): string | undefined {
 }
 
 /** Returns a number's text as PostgreSQL's `numeric` prints it: without an exponent, with all its digits. */
-export function numericText(json: string): string {
+function numericText(json: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(json) ?? [];
   const digits = whole + fraction;

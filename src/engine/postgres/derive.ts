@@ -4,7 +4,7 @@ import { CAN_CAST, EQ, needsTryJson, typeSql } from '../../db/postgres/texts.js'
 import { foldCase, identifier, literal } from '../../db/sql.js';
 import type { Key, KeySpan } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
-import type { Derivation, SelectOptions } from '../derive.js';
+import type { Derivation, Given, SelectOptions } from '../derive.js';
 import type { Derived } from '../process.js';
 import { expressionSql, keyLiteral } from '../rows.js';
 import { columnTypes } from './catalog.js';
@@ -27,7 +27,7 @@ export interface Facts {
 }
 
 /** Options of a select on PostgreSQL. */
-export interface OwnOptions extends SelectOptions {
+interface OwnOptions extends SelectOptions {
   /** Whether a value that its column cannot hold is an error. Default: it is NULL. */
   readonly isStrict?: boolean;
   /** SQL condition on `k` for rows without derived values. Default: none. */
@@ -38,10 +38,7 @@ export interface OwnOptions extends SelectOptions {
 export interface PostgresDerivation extends Derivation {
   select(options: OwnOptions): string;
   /** @param isStrict whether a value that its column cannot hold is an error. Default: it is NULL */
-  given(
-    rows: readonly GivenRow[],
-    isStrict?: boolean,
-  ): { readonly sql: string; readonly parameters: readonly [] };
+  given(rows: readonly GivenRow[], isStrict?: boolean): Given;
 }
 
 interface GivenRow {
@@ -76,8 +73,8 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
   return {
     backfill,
     select: (options) => selectSql(facts, options),
-    clientInput: ['raw'],
-    isAlwaysLeft: process !== undefined,
+    clientInput: ['client_input'],
+    isClientSide: process !== undefined,
     derive: (rows) =>
       deriveClientSide(
         backfill,
@@ -98,7 +95,10 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
 
 async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
   const { version, canMakeFunctions } = requirePostgres(store).session;
-  const columns = await typesOf(store, backfill.table);
+  const columns = await requirePostgres(store).remember(
+    `types of ${backfill.table}`,
+    async () => await columnTypes(store, backfill.table),
+  );
   const targets: string[] = [];
   const values: string[] = [];
   for (const { name, value } of backfill.columns) {
@@ -111,10 +111,6 @@ async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
   }
   return { backfill, key: await keyOf(store, backfill), columns, targets, values, version, canMakeFunctions };
 }
-
-/** Returns the types of a table's columns, by their names in folded case. */
-const typesOf = async (store: Store, table: string): Promise<Map<string, string>> =>
-  await requirePostgres(store).remember(`types of ${table}`, async () => await columnTypes(store, table));
 
 /** Removes the length of a type: a cast to it would silently truncate a value, which an UPDATE rejects. */
 const withoutLength = (type: string): string =>
@@ -167,11 +163,11 @@ function selectSql(facts: Facts, options: OwnOptions): string {
   ];
   const values = new Map(ways.flatMap((way) => [...way.values]));
   const failures = ways.flatMap((way) => way.failure ?? []);
-  const isLeft = ways.flatMap(({ needsClient: sql }) =>
+  const needsClient = ways.flatMap(({ needsClient: sql }) =>
     sql === undefined ? [] : [`coalesce(${sql}, false)`],
   );
   const failure = failures.length === 0 ? 'NULL::pg_catalog.text' : `coalesce(${failures.join(', ')})`;
-  const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
+  const isDerivable = `NOT needs_client AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
   const valueSql = (i: number): string => {
     const [value, type] = [values.get(i), targets[i] ?? TEXT];
     if (value === undefined) return `NULL::${type}`;
@@ -190,23 +186,21 @@ function selectSql(facts: Facts, options: OwnOptions): string {
   ];
   const order = limit === undefined ? '' : ` ORDER BY ${facts.key.sql} LIMIT ${limit}`;
   return `SELECT k, ${backfill.columns.map((_, i) => `c${i}`).join(', ')},
-    ${backfill.columns.map((_, i) => `CASE WHEN ${isWell} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
-    CASE WHEN NOT is_raw THEN failure END AS failure,
-    ${isLeft.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN is_raw THEN pg_catalog.json_build_array(${clientInput.join(', ')})::pg_catalog.text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
-  FROM (SELECT *, (${isLeft.length === 0 ? 'false' : isLeft.join(' OR ')}) AS is_raw, ${failure} AS failure
-    FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} WHERE ${where}${order}`, ways)}) AS looked_at OFFSET 0) AS judged`;
+    ${backfill.columns.map((_, i) => `CASE WHEN ${isDerivable} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
+    CASE WHEN NOT needs_client THEN failure END AS failure,
+    ${needsClient.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN needs_client THEN pg_catalog.json_build_array(${clientInput.join(', ')})::pg_catalog.text END`} AS client_input${extras.map(([alias]) => `, ${alias}`).join('')}
+  FROM (SELECT *, (${needsClient.length === 0 ? 'false' : needsClient.join(' OR ')}) AS needs_client, ${failure} AS failure
+    FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} WHERE ${where}${order}`, ways)}) AS row_read OFFSET 0) AS derivable`;
 }
 
 /** Nests a select in those around it. */
-function nested(inner: string, ways: readonly DerivationParts[]): string {
-  const depth = Math.max(...ways.map(({ levels = [] }) => levels.length));
-  let sql = inner;
-  for (let level = 0; level < depth; level += 1) {
-    const columns = ways.flatMap(({ levels = [] }) => levels[level] ?? []);
-    sql = `SELECT *, ${columns.join(', ')} FROM (${sql}) AS level${level} OFFSET 0`;
-  }
-  return sql;
-}
+const nested = (inner: string, ways: readonly DerivationParts[]): string =>
+  ways
+    .flatMap(({ levels = [] }) => levels)
+    .reduce(
+      (sql, columns, n) => `SELECT *, ${columns.join(', ')} FROM (${sql}) AS level${n} OFFSET 0`,
+      inner,
+    );
 
 /** Returns the part of `sql()`: the expression itself, read with the row. */
 function expressionParts({ columns }: Backfill): DerivationParts {
@@ -247,7 +241,7 @@ function givenSql(facts: Facts, rows: readonly GivenRow[], isStrict: boolean): s
     FROM (SELECT * FROM ${given} OFFSET 0) AS given) AS given`;
 }
 
-/** Lists every key of some spans: the planner knows their number, and looks each up separately. */
+/** Lists every key of some spans, so that the planner has their number, and looks each up separately. */
 function keyArray({ key }: Facts, runs: readonly KeySpan[]): string {
   const keys = runs.flatMap(([first, last]) => {
     if (typeof first === 'string' || typeof last === 'string') return [literal(String(first))];
@@ -294,7 +288,7 @@ const WIDER: Readonly<Record<string, readonly string[]>> = {
  * been rejected, or their rows changed since. Only a fill is strict, so that the rejection is recorded.
  *
  * @param value must not be a constant: the server computes those before it evaluates a condition
- * @param type SQL type of the column, as in {@link Facts}
+ * @param type SQL type of the column; see {@link Facts}
  * @param from SQL type of the value
  */
 function castOrNullSql({ version, canMakeFunctions }: Facts, value: string, type: string, from = TEXT) {

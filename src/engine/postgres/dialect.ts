@@ -14,15 +14,16 @@ import type { Backfill } from '../../steps/define.js';
 import { isPostgresError } from '../../store-errors.js';
 import type { Dialect, LoadMonitor } from '../dialect.js';
 import type { RunOptions } from '../run-options.js';
-import { fillBatch, undo } from './batch.js';
+import { fillBatch, revertRows } from './batch.js';
 import { rewrittenSince } from './batch-record.js';
 import { estimate, hasTable, parentTables, tableColumns, tableIdentity, updateTriggers } from './catalog.js';
 import { derive } from './derive.js';
 import { createIndex, dropIndex, explainIndex, findIndex, hasIndex } from './indexes.js';
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange, rangeEnds } from './keys.js';
-import { POSTGRES_LEDGER, refuseUnsafeLedger } from './ledger.js';
+import { POSTGRES_LEDGER } from './ledger.js';
 import { preflightDown, preflightUp } from './preflight.js';
 import { checkRights, refuseReadOnly, refuseUnsafePath } from './rights.js';
+import { refuseUnsafeLedger } from './trust.js';
 
 /** Lock timeout, deadlock, serialization failure. */
 const BUSY = /^POSTGRES_(?:55P03|40P01|40001)$/;
@@ -67,7 +68,7 @@ export const POSTGRES: Dialect = {
   derive,
   fillWindow: async () => undefined,
   fillBatch,
-  undo,
+  revertRows,
   async passOver(store, backfill, pass, act) {
     return await store.snapshotAsync(async (tx) => {
       const keys = await keyRange(tx, backfill);
@@ -139,7 +140,7 @@ async function sampleLoad(store: Store): Promise<{ readonly others: number; read
 }
 
 /** The connector of a PostgreSQL database. */
-export interface PostgresConnector extends StoreConnector {
+interface PostgresConnector extends StoreConnector {
   /** Runs `act` with the run lock shared, if its holder shares it. Returns whether there was anything to do. */
   withSharedLock(act: () => Promise<boolean>): Promise<boolean>;
 }

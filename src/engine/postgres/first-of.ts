@@ -16,8 +16,8 @@ const MAX_DEPTH = 1000;
  * 3. values: per column the first usable member.
  *
  * Texts that jsonb would change or reject are evaluated client-side: escapes of unpaired surrogates, of U+0000 and of ASCII (which
- * hide a name), a duplicate of a name that is looked for (jsonb keeps the last), nesting too deep for the server's stack, Python's
- * NaN and Infinity, and numbers that `numeric` cannot hold. Plain searches find them, at a low cost compared to parsing.
+ * hide a name), a duplicate of one of the names (jsonb keeps the last), nesting too deep for the server's stack, Python's NaN and
+ * Infinity, and numbers that `numeric` cannot hold. Plain searches find them, at a low cost compared to parsing.
  *
  * @see https://www.postgresql.org/docs/current/datatype-json.html
  */

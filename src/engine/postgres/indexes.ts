@@ -19,7 +19,7 @@ const findExisting = async (store: Store, { table, name }: Pick<IndexStatement, 
     name,
   );
 
-/** Whether the store has a valid index of this name; `unfinished` if a killed run left one of this table incomplete. */
+/** Checks whether the store has a valid index of this name; `unfinished` if a killed run left one of this table incomplete. */
 export async function hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'> {
   const own = await findExisting(store, { table, name });
   if (own) return own.isValid === 1 || 'unfinished';
@@ -100,15 +100,15 @@ export async function createIndex(
   recordDone: (tx: Transaction) => Promise<void>,
 ): Promise<void> {
   const isConcurrent = !(await isPartitioned(store, index));
-  const isNoted = await store.write(async (tx) => {
-    const isToBeMade = await isStillNeeded(tx);
-    if (isToBeMade) await recordIntent(tx);
-    if (isToBeMade && !isConcurrent) await tx.project.exec(index.sql);
+  const isRecorded = await store.write(async (tx) => {
+    const isNeeded = await isStillNeeded(tx);
+    if (isNeeded) await recordIntent(tx);
+    if (isNeeded && !isConcurrent) await tx.project.exec(index.sql);
     if (!isConcurrent) await recordDone(tx);
-    return isToBeMade;
+    return isNeeded;
   });
   if (!isConcurrent) return;
-  if (isNoted) await retryOnLockTimeout(store, async () => await build(store, index));
+  if (isRecorded) await retryOnLockTimeout(store, async () => await build(store, index));
   await store.write(recordDone);
 }
 
@@ -203,8 +203,8 @@ const PLANNER_OVERRIDES: readonly (readonly string[])[] = [
 ];
 
 /**
- * Whether PostgreSQL uses an index for a query: by itself, or, if the table is small or it prefers another index, with other plans
- * turned off.
+ * Checks whether PostgreSQL uses an index for a query: by itself, or, if the table is small or it prefers another index, with other
+ * plans turned off.
  *
  * @see https://www.postgresql.org/docs/current/runtime-config-query.html#RUNTIME-CONFIG-QUERY-ENABLE
  */

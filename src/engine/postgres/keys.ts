@@ -101,7 +101,7 @@ export const ledgerKeyOf = (kind: KeyKind | undefined, sql: string): string =>
     ? `(('''' ${operator('||')} ${sql}::pg_catalog.text) COLLATE pg_catalog."default")`
     : `${sql}::pg_catalog.text`;
 
-/** Refuses a key that batches cannot use. Each row needs a key of its own, in an order that JavaScript shares with PostgreSQL. */
+/** Refuses a key that batches cannot use. Each row needs a different key, in an order that JavaScript shares with PostgreSQL. */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
   requirePostgres(store).driver.forget(factName(backfill));
   const column = await columnOf(store, backfill);

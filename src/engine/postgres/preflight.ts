@@ -55,7 +55,7 @@ async function checkTable(
   if (!facts) return; // the caller has refused everything but tables
   const [change] = [...columns, ...indexes];
   if (facts.parent !== null && columns[0]) {
-    const object = msg('table {name}, of which it is a partition', { name: facts.parent });
+    const object = msg('table {name}, whose partition it is', { name: facts.parent });
     const hint = msg(
       'Declare the step for {table}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed',
       { table: facts.parent },
@@ -205,11 +205,11 @@ async function blockers(
   const indexes = named(objects, 'index');
   const selects = OBJECTS.map(
     ([catalog, kind, name, rest = '']) =>
-      `SELECT ${kind} AS kind, ${name}::text AS name FROM hanging AS h
+      `SELECT ${kind} AS kind, ${name}::text AS name FROM dependents AS h
       JOIN ${catalog} AS x ON h.classid = '${catalog}'::regclass AND x.oid = h.objid ${rest}`,
   );
   const found = await store.all<{ kind: PlainText; name: string }>(
-    `${treeSql(store, step.table)}, hanging AS (
+    `${treeSql(store, step.table)}, dependents AS (
       SELECT d.classid, d.objid, d.objsubid, d.refobjsubid FROM pg_depend AS d JOIN tree ON tree.oid = d.refobjid
         JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
       WHERE d.refclassid = 'pg_class'::regclass AND a.attname IN (${listSql(columns)}))

@@ -35,9 +35,7 @@ export async function refuseReadOnly(store: Store): Promise<void> {
 export const temporaryMissing = (): BackfillError =>
   new BackfillError(
     'STATEMENT_REJECTED',
-    msg(
-      'This user may not create temporary functions, which PostgreSQL before 16 needs to tell which texts are JSON',
-    ),
+    msg('This user may not create temporary functions, which PostgreSQL before 16 needs to recognize JSON'),
     msg('Grant it: GRANT TEMPORARY ON DATABASE … TO …; a replica allows none'),
   );
 

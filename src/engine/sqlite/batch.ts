@@ -10,7 +10,7 @@ import {
   type FillOptions,
   type RejectedRow,
   RejectedUpdate,
-  type Undone,
+  type RevertedRows,
   updateIgnored,
 } from '../batch.js';
 import type { Derivation, Given } from '../derive.js';
@@ -112,14 +112,14 @@ async function readRows(
   ];
   const values = backfill.columns.map((_, i) => `v${i}`);
   const wanted = maskSql(backfill, (i) => `c${i} IS NULL`);
-  const select = (behind: string): string =>
-    derivation.select({ where: [behind, ...conditions].join(' AND '), limit: '?' });
+  const select = (after: string): string =>
+    derivation.select({ where: [after, ...conditions].join(' AND '), limit: '?' });
   const insert = `INSERT INTO ${ROWS} (k, failure, wanted, ${values.join(', ')})`;
-  if (!derivation.isAlwaysLeft) {
-    const [behind, from] = afterKeySql(kind, key, cursor);
+  if (!derivation.isClientSide) {
+    const [after, from] = afterKeySql(kind, key, cursor);
     const offered = values.map((value, i) => `CASE WHEN c${i} IS NULL THEN ${value} END`);
     return await store.run(
-      `${insert} SELECT k, failure, ${wanted}, ${offered.join(', ')} FROM (${select(behind)})`,
+      `${insert} SELECT k, failure, ${wanted}, ${offered.join(', ')} FROM (${select(after)})`,
       from,
       watermark,
       limit,
@@ -127,9 +127,9 @@ async function readRows(
   }
   let [read, last] = [0, cursor];
   while (read < limit) {
-    const [behind, from] = afterKeySql(kind, key, last);
+    const [after, from] = afterKeySql(kind, key, last);
     const page = await store.allExact<Record<string, SqlValue> & { k: Key; wanted: bigint }>(
-      `SELECT k, ${wanted} AS wanted, ${derivation.clientInput.join(', ')} FROM (${select(behind)})`,
+      `SELECT k, ${wanted} AS wanted, ${derivation.clientInput.join(', ')} FROM (${select(after)})`,
       from,
       watermark,
       Math.min(PAGE, limit - read),
@@ -256,12 +256,12 @@ async function filledCells(
 }
 
 /** Sets cells to NULL if they hold the derived value, through a temporary table of their rows. See the `Dialect`. */
-export async function undo(
+export async function revertRows(
   store: Store,
   { backfill, isSame }: Derivation,
   columns: readonly number[],
   { sql, parameters }: Given,
-): Promise<Undone> {
+): Promise<RevertedRows> {
   const { kind } = await keyOf(store, backfill);
   const key = identifier(backfill.key);
   const revert = 'temp.umzug_backfill_revert';
@@ -274,7 +274,7 @@ export async function undo(
       ${each((i) => `((c${i} IS NOT NULL AND ${isSame(`c${i}`, `v${i}`)}) << ${i})`, ' + ')} FROM (${sql})`,
     ...parameters,
   );
-  const counts = await store.get<Undone & { readonly due: number }>(
+  const counts = await store.get<RevertedRows & { readonly due: number }>(
     `SELECT coalesce(sum(${each(isOurs, ' + ')}), 0) AS reverted, coalesce(sum(others), 0) AS others, count(*) AS rows,
       count(*) FILTER (WHERE ours <> 0) AS due FROM ${revert} AS r`,
   );

@@ -23,7 +23,7 @@ export interface Parts {
 }
 
 /** The derivation on SQLite. */
-export interface SqliteDerivation extends Derivation {
+interface SqliteDerivation extends Derivation {
   /** @param more number of further values after those of the columns */
   given(rows: readonly { readonly key: Key; readonly values: readonly CellValue[] }[], more?: number): Given;
 }
@@ -39,10 +39,10 @@ export async function derive(store: Store, backfill: Backfill): Promise<SqliteDe
   return {
     backfill,
     select: (options) => selectSql(backfill, options, stored),
-    clientInput: [...reads.map((_, i) => `p${i}`), ...(process ? besideOf(backfill) : [])],
-    isAlwaysLeft: process !== undefined,
+    clientInput: [...reads.map((_, i) => `p${i}`), ...(process ? extraOf(backfill) : [])],
+    isClientSide: process !== undefined,
     derive: (rows) =>
-      process ? deriveLeft(backfill, process, stored, rows as readonly (readonly SqlValue[])[]) : [],
+      process ? deriveClientRows(backfill, process, stored, rows as readonly (readonly SqlValue[])[]) : [],
     given: (rows, more = 0) => givenSql([...stored, ...new Array<Affinity>(more).fill('OTHER')], rows),
     ofKeys: (runs) => ({
       // The aliases are ours: an expression of the backfill may name a column as json_each() does, such as `id` and `key`.
@@ -60,26 +60,26 @@ export async function derive(store: Store, backfill: Backfill): Promise<SqliteDe
  * Returns the columns of a client-side row that SQLite has derived: the reason of a skip, and the values that `process` does not
  * fill.
  */
-function besideOf({ columns }: Backfill): string[] {
+function extraOf({ columns }: Backfill): string[] {
   const values = columns.flatMap(({ value }, i) => (value.kind === 'process' ? [] : [`v${i}`]));
   return values.length === 0 ? [] : ['failure', ...values];
 }
 
-/** @param rows per row: the key, the columns that `process` reads, and those of {@link besideOf} */
-function deriveLeft(
+/** @param rows per row: the key, the columns that `process` reads, and those of {@link extraOf} */
+function deriveClientRows(
   backfill: Backfill,
   process: NonNullable<Backfill['process']>,
   stored: readonly Affinity[],
   rows: readonly (readonly SqlValue[])[],
 ): Derived[] {
   const { columns } = backfill;
-  const beside = besideOf(backfill);
+  const extra = extraOf(backfill);
   const width = process.reads.length + 1;
-  const at = columns.map((_, i) => beside.indexOf(`v${i}`));
+  const at = columns.map((_, i) => extra.indexOf(`v${i}`));
   const cellOf = (row: readonly SqlValue[], place: number): SqlValue =>
     place < 0 ? null : (row[width + place] ?? null);
   const derived =
-    beside.length === 0
+    extra.length === 0
       ? deriveRows(backfill, process, rows)
       : withProcess(
           backfill,

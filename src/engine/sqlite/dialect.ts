@@ -9,7 +9,7 @@ import { RUN_OPTIONS } from '../../option-table.js';
 import { networkWarnings } from '../../safety/disk.js';
 import { acquireLock, readLockState } from '../../safety/run-lock.js';
 import type { Dialect } from '../dialect.js';
-import { fillBatch, undo } from './batch.js';
+import { fillBatch, revertRows } from './batch.js';
 import { derive } from './derive.js';
 import {
   estimate,
@@ -58,19 +58,19 @@ const SQLITE: Dialect = {
   preflightUp,
   preflightDown,
   updateError,
-  async createIndex(store, { sql }, isDue, note, done) {
+  async createIndex(store, { sql }, isStillNeeded, recordIntent, recordDone) {
     await store.write(async (tx) => {
-      if (await isDue(tx)) {
+      if (await isStillNeeded(tx)) {
         await tx.exec(sql);
-        await note(tx);
+        await recordIntent(tx);
       }
-      await done(tx);
+      await recordDone(tx);
     });
   },
-  async dropIndex(store, { sql }, forget) {
+  async dropIndex(store, { sql }, deleteRecord) {
     await store.write(async (tx) => {
       await tx.exec(sql);
-      await forget(tx);
+      await deleteRecord(tx);
     });
   },
   explainIndex,
@@ -84,7 +84,7 @@ const SQLITE: Dialect = {
   derive,
   fillWindow,
   fillBatch,
-  undo,
+  revertRows,
   passOver,
   rewrittenSince: async () => new Set(), // SQLite keeps no row versions
   parentTables: async () => [],

@@ -7,13 +7,13 @@ import type { Parts } from './derive.js';
 /**
  * Returns the SQL of `firstOf()`, in two selects:
  * 1. documents: the text itself if it is strict JSON, `{}` for NULL and `''`, NULL if unreadable. A rare text is read by our
- *    reader, and returned as a BLOB to tell it apart. Candidates: per column the first member that is not null, as `->>` returns
+ *    reader, and returned as a BLOB to mark it. Candidates: per column the first member that is not null, as `->>` returns
  *    it, read here because each select copies the document;
  * 2. values: a candidate that is certainly the value is used as it is; for any other, the names are read one after another.
  *
- * @param isPlain whether it is for a shell without our functions
+ * @param forShell whether it is for a shell without our functions
  */
-export function firstOfSql({ columns }: Backfill, isPlain: boolean): Parts {
+export function firstOfSql({ columns }: Backfill, forShell: boolean): Parts {
   const ours = columns.flatMap(({ value }, i) => (value.kind === 'first-of' ? [{ value, i }] : []));
   const documents = [...new Set(ours.map(({ value }) => value.document))];
   const documentOf = (name: string): string => `d${documents.indexOf(name)}`;
@@ -24,20 +24,22 @@ export function firstOfSql({ columns }: Backfill, isPlain: boolean): Parts {
     ),
     ...documents.map((name) => {
       const names = ours.filter(({ value }) => value.document === name).flatMap(({ value }) => value.names);
-      return `${documentSql(`t.${identifier(name)}`, names, isPlain)} AS ${documentOf(name)}`;
+      return `${documentSql(`t.${identifier(name)}`, names, forShell)} AS ${documentOf(name)}`;
     }),
     ...ours.map(({ value, i }) => `${candidateSql(`t.${identifier(value.document)}`, value.names)} AS s${i}`),
   ];
   const readable = documents.map((name) => `${documentOf(name)} IS NOT NULL`).join(' AND ');
   return {
     inner,
-    values: new Map(ours.map(({ value, i }) => [i, valueSql(value, i, documentOf(value.document), isPlain)])),
+    values: new Map(
+      ours.map(({ value, i }) => [i, valueSql(value, i, documentOf(value.document), forShell)]),
+    ),
     ...(ours.length > 0 ? { isDerivable: readable, failure: literal('DOCUMENT_UNREADABLE') } : {}),
   };
 }
 
-function valueSql({ names }: FirstOf, i: number, document: string, isPlain: boolean): string {
-  const members = names.map((name) => usableSql(`CAST(${document} AS TEXT)`, name, isPlain));
+function valueSql({ names }: FirstOf, i: number, document: string, forShell: boolean): string {
+  const members = names.map((name) => usableSql(`CAST(${document} AS TEXT)`, name, forShell));
   const fallback = `CASE WHEN f${i} IS NOT NULL AND f${i} <> '' THEN f${i} END`;
   // Only a BLOB sorts after this; typeof would copy the document.
   return `coalesce(CASE WHEN ${document} >= x'' THEN NULL
@@ -59,12 +61,12 @@ const path = (name: string): string => literal(`$."${name}"`);
  *
  * @see https://www.sqlite.org/json1.html#jvalid
  */
-function documentSql(column: string, names: readonly string[], isPlain: boolean): string {
+function documentSql(column: string, names: readonly string[], forShell: boolean): string {
   const mark = names.every((name) => /^[\w .$-]+$/.test(name)) ? '*\\u00[0-7]*' : '*\\*';
-  const isUnicode = isPlain ? '' : ` AND ${IS_UTF8}(CAST(${column} AS BLOB))`;
-  const rare = isPlain ? 'NULL' : `${READ_JSON}(CAST(${column} AS BLOB))`;
+  const isUnicode = forShell ? '' : ` AND ${IS_UTF8}(CAST(${column} AS BLOB))`;
+  const rare = forShell ? 'NULL' : `${READ_JSON}(CAST(${column} AS BLOB))`;
   // octet_length is cheaper, but older shells lack it.
-  const bytes = (sql: string): string => (isPlain ? `length(CAST(${sql} AS BLOB))` : `octet_length(${sql})`);
+  const bytes = (sql: string): string => (forShell ? `length(CAST(${sql} AS BLOB))` : `octet_length(${sql})`);
   return `CASE WHEN ${column} IS NULL OR ${column} = '' THEN '{}'
       WHEN typeof(${column}) = 'blob' THEN NULL
       WHEN json_valid(${column}) AND ${bytes(`format('%s', ${column})`)} = ${bytes(column)}
@@ -90,10 +92,10 @@ function isPlainText(candidate: string): string {
 }
 
 /** SQL for the usable value of one member, or NULL. */
-function usableSql(document: string, name: string, isPlain: boolean): string {
+function usableSql(document: string, name: string, forShell: boolean): string {
   const json = `${document} -> ${path(name)}`;
   const number = `${document} ->> ${path(name)}`;
-  const string = isPlain ? `nullif(${number}, '')` : `${READ_STRING}(CAST(${json} AS BLOB))`;
+  const string = forShell ? `nullif(${number}, '')` : `${READ_STRING}(CAST(${json} AS BLOB))`;
   // In strict JSON any other first character starts a number.
   return `CASE substr(${json}, 1, 1) WHEN '"' THEN ${string}
         WHEN 'n' THEN NULL WHEN 't' THEN NULL WHEN 'f' THEN NULL WHEN '[' THEN NULL WHEN '{' THEN NULL

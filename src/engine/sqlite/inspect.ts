@@ -15,8 +15,8 @@ export const tableEntry = async (
   );
 
 /**
- * Whether the store has a table of this name. Views and virtual tables do not count: reading them would run code of whoever wrote
- * the file.
+ * Whether the store has a table of this name. Views and virtual tables do not count: reading them would run code of the file's
+ * author.
  */
 export async function hasTable(store: Store, name: string): Promise<boolean> {
   const table = await tableEntry(store, name);
@@ -149,7 +149,7 @@ export async function tableBytes(store: Store, table: string): Promise<number> {
 }
 
 /**
- * Whether SQLite uses an index for a query, or can use it with INDEXED BY while it prefers another one.
+ * Checks whether SQLite uses an index for a query, or can use it with INDEXED BY while it prefers another one.
  *
  * @see https://www.sqlite.org/eqp.html
  */

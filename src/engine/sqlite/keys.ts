@@ -48,13 +48,16 @@ export async function emptyTemporary(
   columns: string,
 ): Promise<void> {
   const list = `(k ${kind === 'text' ? 'TEXT' : 'INTEGER'} PRIMARY KEY, ${columns})`;
-  const stood = await store.get<{ sql: string }>('SELECT sql FROM temp.sqlite_schema WHERE name = ?', name);
-  if (stood?.sql.endsWith(list)) await store.run(`DELETE FROM temp.${name}`);
+  const existing = await store.get<{ sql: string }>(
+    'SELECT sql FROM temp.sqlite_schema WHERE name = ?',
+    name,
+  );
+  if (existing?.sql.endsWith(list)) await store.run(`DELETE FROM temp.${name}`);
   else await store.exec(`DROP TABLE IF EXISTS temp.${name}; CREATE TABLE temp.${name} ${list}`);
 }
 
 /**
- * Refuses a key that batches cannot use. Each row needs a key of its own, in an order that JavaScript shares with SQLite. Throws
+ * Refuses a key that batches cannot use. Each row needs a different key, in an order that JavaScript shares with SQLite. Throws
  * `KEY_UNSUITABLE`.
  */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {

@@ -17,7 +17,7 @@ const WAL_POLL_MS = 250;
 
 /**
  * Creates the load monitor of a loop of batches. It detects other writers by `data_version`, and checkpoints the WAL between two
- * batches, when nobody waits for the lock.
+ * batches, when no writer waits for the lock.
  */
 export async function loadMonitor(
   store: Connection,

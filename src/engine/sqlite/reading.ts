@@ -9,7 +9,7 @@ import { isParallelWorthwhile, startThread } from '../../threads.js';
 import type { FillWindow } from '../batch.js';
 import type { KeyRange } from '../dialect.js';
 import { anyNullSql, rowSql } from '../rows.js';
-import type { BehindPass, Pass, PassElsewhere } from '../scan.js';
+import type { AfterPass, Pass, PassElsewhere } from '../scan.js';
 import { afterKeySql, keyOf, keyRange } from './keys.js';
 
 /** Maximum memory of the second thread for rows that it has already read, in MiB: less than V8's default, and as fast. */
@@ -19,7 +19,7 @@ const YOUNG_MIB = 4;
 const RANGES = 64;
 
 /** Positions of the shared counts: claimed ranges, and those claimed by the second thread. */
-const [TAKEN, BY_HELPER] = [0, 1];
+const [TAKEN, BY_SECOND] = [0, 1];
 
 /** Startup data of the second thread. */
 export interface ScanThreadData extends PassElsewhere {
@@ -35,12 +35,12 @@ export interface SharedRanges {
 }
 
 /** Claims ranges until both threads have claimed all. */
-export function* claimRanges({ first, last, counts }: SharedRanges, isHelper = false): Generator<KeyRange> {
+export function* claimRanges({ first, last, counts }: SharedRanges, isSecond = false): Generator<KeyRange> {
   const width = (last - first) / BigInt(RANGES) + 1n;
   for (;;) {
     const from = first + width * BigInt(Atomics.add(counts, TAKEN, 1));
     if (from > last) return;
-    if (isHelper) Atomics.add(counts, BY_HELPER, 1);
+    if (isSecond) Atomics.add(counts, BY_SECOND, 1);
     const to = from + width - 1n;
     yield [from, to < last ? to : last];
   }
@@ -77,14 +77,14 @@ async function startScanThread(data: ScanThreadData): Promise<ScanThread | undef
 
 /**
  * Makes a pass over a table on a snapshot, then runs `act` on the same snapshot. In a large store a second thread helps. It reads
- * `data_version` before this thread's snapshot and again in its own: if nobody has committed in between, both snapshots are the
+ * `data_version` before this thread's snapshot and again in its own: if no client has committed in between, both snapshots are the
  * same. Else, or if it fails, this thread reads alone.
  */
 export async function passOver<Found, Result>(
   store: Connection,
   backfill: Backfill,
   pass: Pass<Found>,
-  act: BehindPass<Found, Result>,
+  act: AfterPass<Found, Result>,
   parallelMinBytes?: number,
 ): Promise<Result> {
   const { files } = requireSqlite(store);
@@ -116,7 +116,7 @@ async function passTogether<Found>(
   worker.postMessage(shares);
   const found = await over(tx, claimRanges(shares));
   const theirs = await end;
-  const tookPart = Atomics.load(shares.counts, BY_HELPER) > 0;
+  const tookPart = Atomics.load(shares.counts, BY_SECOND) > 0;
   if (!theirs) return tookPart ? undefined : [found, 1]; // the ranges it claimed are missing
   return merge(found, theirs.found as Found) ? [found, 2] : undefined;
 }
@@ -128,7 +128,7 @@ const SLICE_MS = 10;
  * Rows of the first and smallest slice. Compiling a statement takes tenths of a millisecond, and the application's turns count as
  * time of the slice. Rows returned in pages let the event loop turn by themselves, so their slices only bound the rows in between.
  */
-const [LEAST_ROWS, LEAST_PAGED] = [5000, 20_000];
+const [MIN_ROWS, MIN_PAGED_ROWS] = [5000, 20_000];
 
 /** Maximum factor between two slices: on a busy machine some take long without a reason. */
 const MAX_CHANGE = 2;
@@ -145,10 +145,10 @@ export async function* sliceEnds(
   isPaged = false,
 ): AsyncGenerator<Key | null> {
   const sqlite = requireSqlite(store);
-  const least = isPaged ? LEAST_PAGED : LEAST_ROWS;
+  const least = isPaged ? MIN_PAGED_ROWS : MIN_ROWS;
   let rows = least;
   for (let cursor = after; ; ) {
-    const end = await endBehind(store, backfill, cursor, upTo, rows);
+    const end = await endAfter(store, backfill, cursor, upTo, rows);
     const startedAt = performance.now();
     yield end ?? upTo;
     if (end === undefined) return;
@@ -166,13 +166,13 @@ const LAST_INTEGER = 2n ** 63n - 1n;
 const [SAMPLE, CLOSE] = [50, 2n];
 
 /**
- * Returns a key after `cursor` with at most `rows` rows in between, and not many fewer; undefined if that would be `upTo`, or the
+ * Returns a key after `cursor` with up to `rows` rows in between, and not many fewer; undefined if that would be `upTo`, or the
  * end.
  *
  * It reads only keys, in a thirtieth of the time of deriving values. For dense integers it reads just a few, because there are no
  * more rows than keys. JavaScript may change a text, which still serves as a bound: each slice starts where the previous one ended.
  */
-async function endBehind(
+async function endAfter(
   store: Store,
   backfill: Backfill,
   cursor: Key | null,
@@ -181,11 +181,11 @@ async function endBehind(
 ): Promise<Key | undefined> {
   const column = identifier(backfill.key);
   const { kind } = await keyOf(store, backfill);
-  const [behind, from] = afterKeySql(kind, column, cursor);
+  const [after, from] = afterKeySql(kind, column, cursor);
   const [bound, last] = upTo === null ? ['', []] : [`AND ${column} <= ?`, [upTo]];
   const keyAt = async (offset: number): Promise<Key | undefined> => {
     const row = await store.getExact<{ key: unknown }>(
-      `SELECT ${column} AS key FROM ${identifier(backfill.table)} WHERE ${behind} ${bound} ORDER BY ${column} LIMIT 1 OFFSET ?`,
+      `SELECT ${column} AS key FROM ${identifier(backfill.table)} WHERE ${after} ${bound} ORDER BY ${column} LIMIT 1 OFFSET ?`,
       from,
       ...last,
       offset,
@@ -224,7 +224,7 @@ export async function fillWindow(
       for await (const end of sliceEnds(store, backfill, after, upTo)) {
         const where = `${rows.afterKey(start)} AND ${rows.upTo(end ?? upTo)}`;
         if (await store.get(`SELECT 1 FROM ${table} WHERE ${where} AND ${due} LIMIT 1`)) {
-          const last = await endBehind(store, backfill, start, upTo, WINDOW_ROWS);
+          const last = await endAfter(store, backfill, start, upTo, WINDOW_ROWS);
           return { after: start, upTo: last ?? upTo };
         }
         start = end;

@@ -100,10 +100,10 @@ function blockingTrigger(copy: SchemaCopy, table: string, sql: string): string |
     .all(table) as string[];
   return triggers.find((name) => {
     copy.exec('SAVEPOINT without_trigger');
-    const isGuilty =
+    const blocks =
       refusal(copy, `DROP TRIGGER ${identifier(name)}`) === undefined && refusal(copy, sql) === undefined;
     copy.exec('ROLLBACK TO without_trigger; RELEASE without_trigger');
-    return isGuilty;
+    return blocks;
   });
 }
 

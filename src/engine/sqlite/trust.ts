@@ -32,7 +32,7 @@ interface Entry extends Omit<SchemaObject, 'sql'> {
 
 /**
  * Refuses a store that has anything but this program's tables under the ledger's names, or objects that act when they are written.
- * Whoever wrote the file could otherwise run SQL whenever the ledger is read or written.
+ * The author of the file could otherwise run SQL whenever the ledger is read or written.
  *
  * @param tables tables to check. Default: all
  * @throws {BackfillError} `LEDGER_UNTRUSTED` naming the object
