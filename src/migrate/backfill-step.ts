@@ -15,32 +15,30 @@ import { withoutUmzug } from './umzug.js';
 
 /** Options of {@link backfillStep}: those of a run, and these. */
 export interface BackfillStepOptions extends RunSettings {
-  /** Name of the migration, without the ending of a file. The ledger knows the backfill by it: it must stay. */
+  /** Name of the migration, without a file extension. It must not change, because the ledger identifies the backfill by it. */
   readonly name: string;
-  /** The store: the path of its file, or a connection of better-sqlite3 to it; nothing is run on the connection. */
+  /** The store: the path of its file, or a better-sqlite3 connection to it. No statement runs on the connection. */
   readonly database: StoreDatabase;
-  /** What to fill, as `defineBackfill()` returns it. */
+  /** The backfill, from `defineBackfill()`. */
   readonly backfill: BackfillDefinition;
-  /** How to back the store up before it is changed. Default `false`: not at all, as with umzug's other migrations. */
+  /** How to back up the store before a change. Default `false`: no backup, as for umzug's other migrations. */
   readonly backup?: RunSettings['backup'];
 }
 
 const WHAT = 'backfillStep()';
 
 /**
- * A backfill as a migration for the list of an Umzug that is there already, whatever its storage and its other migrations.
+ * Returns a backfill as a migration for an existing Umzug, with any storage and other migrations.
  *
- * `up` takes the run lock, fills in batches, catches up rows that were written meanwhile and verifies as its end; after a kill it
- * goes on behind the last committed batch. `down` takes back exactly the cells that it filled. Both use the ledger in the
- * store, which goes with the last step in it, and connections of their own. On a backfill that is done `up` changes nothing,
- * and `down` on one that is not begun neither.
+ * `up` takes the run lock, fills in batches, catches up rows written during the run, and verifies; after a kill it resumes after the last
+ * committed batch. `down` reverts exactly the cells that it filled. Both use separate connections and the ledger in the store, which is dropped
+ * with its last step. `up` of a finished backfill changes nothing, and neither does `down` of one that was not begun.
  *
  * @param options see {@link BackfillStepOptions}
- * @returns a migration for umzug's `migrations`. Its functions reject with a {@link BackfillError}, which umzug gives as the
- *   `cause` of its MigrationError: `VERIFICATION_FAILED`, `RUN_LOCKED`, `TERMINATED`, `SQLITE_LOADED_TWICE`, `STORE_BUSY` also when the
- *   connection is in a transaction, `STEP_DRIFTED` from an `up` of an unfinished backfill whose declaration has changed, and the others of `up` and `down`
- * @throws {BackfillError} `STEP_INVALID` naming the option that is missing, unknown or of the wrong kind; `STORE_NOT_A_FILE`
- *   when the database is in memory
+ * @returns a migration for umzug's `migrations`. Its functions reject with a {@link BackfillError}, which is the `cause` of umzug's
+ *   MigrationError: `VERIFICATION_FAILED`, `RUN_LOCKED`, `TERMINATED`, `SQLITE_LOADED_TWICE`, `STORE_BUSY` also if the connection is in a
+ *   transaction, `STEP_DRIFTED` from `up` if the declaration of an unfinished backfill changed, and the other codes of `up` and `down`
+ * @throws {BackfillError} `STEP_INVALID` if an option is missing, unknown or of the wrong type; `STORE_NOT_A_FILE` if the database is in memory
  *
  * @example
  * import Database from 'better-sqlite3';
@@ -83,7 +81,7 @@ export function backfillStep(options: BackfillStepOptions): RunnableStep {
     name,
     async up() {
       ready();
-      const { up } = await import('./up.js'); // late: every step file imports this package
+      const { up } = await import('./up.js'); // not with this module, because every step file imports this package
       const { error } = await up(migrator);
       if (error) throw error;
     },
@@ -111,7 +109,7 @@ function checkName(name: unknown): void {
   );
 }
 
-/** A project of this step alone, in a ledger that may hold others. */
+/** Returns a project with only this step; the ledger may contain others. */
 function projectOf(name: string, backfill: BackfillDefinition, path: string): Project {
   return {
     config: { kind: 'config', database: { path }, steps: [], requires: {} },

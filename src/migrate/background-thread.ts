@@ -3,7 +3,7 @@ import { rootBackfillError } from '../errors.js';
 import type { ThreadData, ThreadMessage } from './background.js';
 import { migrateOnDeploy } from './deploy.js';
 
-/** The thread of `startBackfills()`: migrates, tells what happens, stops when it is told to. */
+// The worker thread of `startBackfills()`: migrates, posts its events, and stops on a message.
 
 const tell = (message: ThreadMessage): void => parentPort?.postMessage(message);
 const stopper = new AbortController();

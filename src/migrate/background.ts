@@ -6,40 +6,41 @@ import { checkDeployOptions, type DeployOptions, type DeployResult } from './dep
 import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
 import type { MigratorEvent } from './options.js';
 
-/** What {@link startBackfills} takes: as a deploy, but for what makes no sense there. */
+/** Options of {@link startBackfills}: those of a deploy, except `backfills` and `signal`. */
 export type BackgroundOptions = Omit<DeployOptions, 'backfills' | 'signal'>;
 
-/** What the thread is told when it starts. */
+/** Startup data for the thread. */
 export type ThreadData = Omit<BackgroundOptions, 'onEvent'>;
 
-/** What the thread tells. */
+/** A message from the thread. */
 export type ThreadMessage =
   | { readonly event: MigratorEvent }
   | { readonly outcome: DeployResult }
   | { readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string } };
 
-/** Backfills that run beside the application. */
+/** Backfills that run next to the application. */
 export interface RunningBackfills {
   /**
-   * Settles when everything is filled and verified, or rejects with a {@link BackfillError}: `TERMINATED` when it was
-   * stopped, `VERIFICATION_FAILED`, `RUN_LOCKED` and the others of the command `up`. Nobody has to handle that: `onEvent` is told of
-   * it (`background_failed`), and without one the process prints a warning.
+   * Resolves when everything is filled and verified. Rejects with a {@link BackfillError}: `TERMINATED` after `stop()`, or a code of `up` such
+   * as `VERIFICATION_FAILED` or `RUN_LOCKED`. The rejection need not be handled: `onEvent` receives it as `background_failed`; without
+   * `onEvent`, the process prints a warning.
    */
   readonly done: Promise<DeployResult>;
-  /** Stops behind the batch under way, and waits for that. What is committed is kept; the next start goes on there. */
+  /** Stops after the current batch and waits for it. Committed batches are kept; the next start resumes after them. */
   stop(): Promise<void>;
 }
 
 /**
- * Does what is left of the backfills, paced and verified, on a thread of its own, so that this one keeps serving. Ends
- * by itself; an application that exits meanwhile loses the batch under way at most.
+ * Runs the remaining backfills, paced and verified, on a worker thread, so that this thread keeps serving. The worker exits by itself. If the
+ * application exits first, at most the current batch is lost.
  *
- * The thread uses this process's copy of SQLite. An application that has its store open through another copy in the same
- * process would lose its locks: it is refused where that is seen, and runs `umzug-backfill up` as a second process instead.
+ * The worker uses this process's copy of SQLite. An application that has the store open through another copy would lose its locks; this is
+ * refused where it can be detected. Run `umzug-backfill up` as a second process instead.
  *
  * @param options see {@link BackgroundOptions}
- * @returns at once; its `done` settles when everything is filled and verified
- * @throws {BackfillError} `USAGE` naming an option that is unknown or of the wrong kind; `SQLITE_LOADED_TWICE` when another copy of SQLite is loaded in this process
+ * @returns immediately; `done` settles when everything is filled and verified
+ * @throws {BackfillError} `USAGE` if an option is unknown or of the wrong type; `SQLITE_LOADED_TWICE` if another copy of SQLite is loaded in this
+ *   process
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
  *
  * @example
@@ -74,13 +75,13 @@ export function startBackfills(options: BackgroundOptions = {}): RunningBackfill
       worker.postMessage('stop');
       await done.then(
         () => undefined,
-        () => undefined, // whoever awaits `done` is told
+        () => undefined, // `done` reports it
       );
     },
   };
 }
 
-/** Tells why the backfills have ended before their end: an application that does not look at `done` goes on serving. */
+/** Reports why the backfills ended early, because an application that ignores `done` keeps serving. */
 function tellFailure({ code, message, hint }: BackfillError, onEvent: BackgroundOptions['onEvent']): void {
   const warn = (): void => process.emitWarning(`${message}. ${hint}`, { type: 'BackfillWarning', code });
   if (!onEvent) {
@@ -90,6 +91,6 @@ function tellFailure({ code, message, hint }: BackfillError, onEvent: Background
   try {
     onEvent({ event: 'background_failed', code, message, hint });
   } catch {
-    warn(); // a listener that fails ends the application no more than the backfills do
+    warn(); // a listener that throws must not end the application
   }
 }

@@ -11,20 +11,20 @@ import { type Digest, isDamage } from '../safety/copy.js';
 import { shellWord } from '../shell.js';
 import { isSqliteError } from '../store-errors.js';
 
-/** The backups that a store's own ledger knows, by their paths: without size and hash those of earlier versions. */
+/** Backups in the ledger of a store, by path; undefined if an earlier version created them, without size and hash. */
 export type KnownBackups = ReadonlyMap<string, BackupRecord | undefined>;
 
-/** A backup to go back to. */
+/** A backup to restore. */
 export interface ChosenBackup {
   readonly path: string;
-  /** What the ledger knows of the backup of this name; undefined if it knows nothing. */
+  /** The ledger's record of a backup with this name, if there is one. */
   readonly record: BackupRecord | undefined;
 }
 
 /**
- * Reads which backups the store's ledger knows.
+ * Reads the backups in the ledger of the store.
  *
- * @returns undefined if there is no ledger, or if it is lost with the store
+ * @returns undefined if there is no ledger, or it cannot be read because the store is damaged
  */
 export async function readKnownBackups(
   files: StoreFiles,
@@ -37,7 +37,7 @@ export async function readKnownBackups(
     const ledger = openLedger(store);
     return (await ledger.exists()) ? await ledger.knownBackups() : undefined;
   } catch (error) {
-    // A ledger that somebody has changed is as good as none.
+    // A ledger that was tampered with is treated as missing.
     const isChanged =
       (isSqliteError(error) && error.code.startsWith('SQLITE_ERROR')) ||
       (error instanceof BackfillError && error.code === 'LEDGER_DAMAGED');
@@ -49,10 +49,10 @@ export async function readKnownBackups(
 }
 
 /**
- * Chooses the backup to restore: the one that is named, or else the newest, which the ledger must know. In a folder that others share,
- * it must know its hash too.
+ * Chooses the backup to restore: the given one, or the newest, which must be in the ledger. In a folder that other users share, the ledger must
+ * also have its hash.
  *
- * @param copies the folder of the store's backups
+ * @param copies folder of the store's backups
  * @throws {BackfillError} `BACKUP_MISSING`, `BACKUP_UNKNOWN`
  */
 export function chooseBackup(
@@ -62,7 +62,7 @@ export function chooseBackup(
   known: KnownBackups | undefined,
 ): ChosenBackup {
   if (given !== undefined) {
-    // A bare name, as a listing of the backups shows it, is looked for among them too.
+    // A bare name, as in a directory listing, is also searched for among the backups.
     const isBare = !given.includes('/') && !pathExists(given) && pathExists(join(copies, given));
     const path = isBare ? join(copies, given) : resolve(expandHome(given));
     return { path, record: recordOf(path, known) };
@@ -116,17 +116,17 @@ function noBackup(files: StoreFiles, copies: string): BackfillError {
       );
 }
 
-/** What the ledger knows of a backup of this name: the store may have been moved with its backups. */
+/** Returns the ledger's record of a backup with this name, because the store may have been moved with its backups. */
 function recordOf(path: string, known: KnownBackups | undefined): BackupRecord | undefined {
   const name = basename(path);
   return known?.get(path) ?? [...(known?.values() ?? [])].find((it) => it && basename(it.path) === name);
 }
 
 /**
- * Compares a backup with what the ledger knows.
+ * Compares a backup with the ledger.
  *
- * @param confirmed whether it may be another than the ledger knows under its name
- * @returns whether the ledger knows it, under whatever name
+ * @param confirmed whether it may differ from the ledger's record
+ * @returns whether a backup with its size and hash is in the ledger, under any name
  * @throws {BackfillError} `BACKUP_CHANGED`
  */
 export function compareBackup(

@@ -10,25 +10,25 @@ import { hasControlCharacter, isDefinition, loadSteps, orderSteps, type TrustsCo
 import { type Step, type StepDefinition, stepOf } from '../steps/step.js';
 import { type Migrator, migratorOf } from './migrator.js';
 
-/** Where steps come from: a folder with a file for each, or the definitions themselves by name. */
+/** A folder of step files, or definitions by name. */
 export type StepSource = string | Readonly<Record<string, StepDefinition>>;
 
 /** Options of {@link createMigrator}: those of its runs, and these. */
 export interface CreateMigratorOptions extends RunSettings, TrustsCode {
   /**
-   * The store: its path, with the environment variable that overrides it if there is one (of several, the first that is set), or a URL of PostgreSQL. `~/` is the home
-   * folder.
+   * The store: its path, or a URL of PostgreSQL. With `env`, an environment variable overrides it; of several, the first that is set. `~/` is the
+   * home folder.
    */
   readonly database: string | { readonly path: string; readonly env?: string | readonly string[] };
-  /** Steps: folders of step files, or definitions by name, or a list of both. */
+  /** Steps: a folder, definitions by name, or a list of both. At least one of `steps`, `migrations` and `backfills` is required. */
   readonly steps?: StepSource | readonly StepSource[];
-  /** More steps, as `steps`: all together are one list, ordered by name (code units). At least one of the three is given. */
+  /** More steps, like `steps`. All steps form one list, ordered by name (code units). */
   readonly migrations?: StepSource | readonly StepSource[];
-  /** More steps, as `steps`. */
+  /** More steps, like `steps`. */
   readonly backfills?: StepSource | readonly StepSource[];
-  /** Folder that folders of steps are relative to. Default: the current one. */
+  /** Folder that folders of steps are relative to. Default: the current folder. */
   readonly folder?: string;
-  /** Checks on the store before every command that reads or changes it. Default: none. */
+  /** Requirements that every command checks before it reads or changes the store. Default: none. */
   readonly requires?: StoreRequirements;
 }
 
@@ -73,7 +73,7 @@ export function createMigrator(options: CreateMigratorOptions): Migrator {
   return migratorOf(check(options));
 }
 
-/** Validates the options, and says how the project is loaded, once, and where the store is now. */
+/** Checks the options. Returns how to load the project, once, and how to find the store. */
 function check(options: CreateMigratorOptions) {
   const { trustConfig: trusts } = COMMAND_OPTIONS;
   const others = ['database', ...SOURCES, 'folder', 'requires'];
@@ -109,9 +109,9 @@ function check(options: CreateMigratorOptions) {
 }
 
 /**
- * Refuses sources that can hold no steps, before any folder is read.
+ * Refuses sources of the wrong type, before any folder is read.
  *
- * @throws {BackfillError} `CONFIG_INVALID` naming the option, or the step
+ * @throws {BackfillError} `CONFIG_INVALID` naming the option or the step
  */
 function checkSources(
   given: StepSource | readonly StepSource[] | undefined,
@@ -152,7 +152,7 @@ function checkStep(name: string, definition: unknown, option: string, what: stri
   );
 }
 
-/** Loads the steps of all sources, in one list by name. Throws as `loadSteps`. */
+/** Loads the steps of all sources, ordered by name. Throws as `loadSteps`. */
 async function loadSources(
   sources: readonly StepSource[],
   folder: string,

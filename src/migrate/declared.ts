@@ -19,13 +19,13 @@ import type { MigratorOptions } from './options.js';
 import { planRevert } from './revert-plan.js';
 import { type BackfillStep, backfillsOf, type Session } from './session.js';
 
-// How backfills are declared now, against what they were filled by.
+// Compares the declarations of backfills with those that filled their cells.
 
 /**
- * Refuses backfills that are to go on, and were begun by another declaration.
+ * Refuses backfills that would continue with a changed declaration.
  *
- * @param due those that are to fill or to be verified
- * @returns warnings: of functions whose text alone has changed, and of finished backfills that are declared otherwise by now
+ * @param due backfills that will be filled or verified
+ * @returns warnings about functions of which only the text changed, and about changed declarations of finished backfills
  * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
  */
 export async function checkDeclarations(
@@ -43,7 +43,7 @@ export async function checkDeclarations(
 }
 
 /**
- * Refuses to pass over a backfill that is not finished, and whose file is gone: renamed, it would be begun a second time.
+ * Refuses a project without the file of an unfinished backfill: under a new name, it would be begun a second time.
  *
  * @throws {BackfillError} `STEP_FILE_MISSING`
  */
@@ -70,7 +70,7 @@ export async function orphansOf(ledger: Ledger, { steps, isPart }: Project): Pro
   return orphans.map(({ name }) => name);
 }
 
-/** What to do about cells of a finished backfill that an earlier declaration filled, or left. */
+/** Returns what to do about cells that an earlier declaration of a finished backfill filled or left. */
 async function declarationWarning(ledger: Ledger, step: BackfillStep): Promise<string | undefined> {
   const { name } = step;
   const record = await ledger.step(name);
@@ -79,7 +79,7 @@ async function declarationWarning(ledger: Ledger, step: BackfillStep): Promise<s
 }
 
 /**
- * Refuses to take back cells of which nothing can tell any more whether they hold what was filled.
+ * Refuses to revert cells that can no longer be compared with what was filled.
  *
  * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
  */
@@ -128,8 +128,8 @@ function lostFiller(
 }
 
 /**
- * Refuses a `down` that would leave cells of ours as nobody's: those of a function whose text has changed and which it does not derive, and those
- * that made the verification fail. Each of them is looked at only where there may be some.
+ * Refuses a `down` that would keep filled cells without a record: those that the changed text of a function no longer derives, and those that
+ * made the verification fail. Cells are only read if there may be some.
  */
 async function refuseUndone(session: Session, step: BackfillStep): Promise<void> {
   const { store, ledger } = session;
@@ -162,7 +162,7 @@ async function refuseUndone(session: Session, step: BackfillStep): Promise<void>
     );
 }
 
-/** The project, with the backfills whose file is gone as the ledger has them. */
+/** Returns the project, with backfills whose file no longer exists as the ledger recorded them. */
 export async function withRecalled({ store, ledger }: Session, project: Project): Promise<Project> {
   const recalled = await flatMapEach(
     await ledger.steps(),

@@ -18,17 +18,16 @@ export interface DeployOptions extends RunSettings, TrustsCode {
   readonly backfills?: 'wait' | 'background' | undefined;
 }
 
-/** What a deploy did: as `up` tells, without an error, which is thrown. */
+/** Result of a deploy: that of `up`, without its error, which is thrown. */
 export type DeployResult = Omit<UpResult, 'error'>;
 
 /**
- * Brings the store up to date before the application starts: waits for another run, applies pending steps, catches up,
- * verifies. Where nothing is to be done it writes nothing, and takes some milliseconds. Otherwise it keeps this
- * thread busy: call it before anything is served.
+ * Brings the store up to date before the application starts: waits for another run, applies pending steps, catches up and verifies. If there is
+ * nothing to do, it writes nothing and takes a few milliseconds. Otherwise it keeps this thread busy, so call it before serving.
  *
  * @param options see {@link DeployOptions}
  * @returns what was done; `deferred` names backfills that `backfills: 'background'` left to a later run
- * @throws {BackfillError} `USAGE` naming an option that is unknown or of the wrong kind, and the codes of the command `up`, `VERIFICATION_FAILED` included
+ * @throws {BackfillError} `USAGE` if an option is unknown or of the wrong type, and the codes of `up`, including `VERIFICATION_FAILED`
  *
  * @example
  * await migrateOnDeploy({ backfills: 'background' });
@@ -38,7 +37,7 @@ export async function migrateOnDeploy(options: DeployOptions = {}): Promise<Depl
   checkDeployOptions(options, 'migrateOnDeploy()');
   const { folder = process.cwd(), path, backfills, trustConfig, ...settings } = options;
   const project = await loadProject(folder, { trustConfig });
-  const { up } = await import('./up.js'); // late: every step file imports this package
+  const { up } = await import('./up.js'); // not with this module, because every step file imports this package
   const address = storeAddress(project.config, { dbPath: path }, process.env);
   return await withServerHints(address, () =>
     withKnownPlaces(project.config, address, process.env, async () => {

@@ -3,14 +3,13 @@ import { dirname, sep } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 
-/** A native module of that name, or one that a package of that name has built or brought: `better-sqlite3/prebuilds/linux-x64.node`. */
+/** A native module of SQLite, or of a package with its name: `better-sqlite3/prebuilds/linux-x64.node`. */
 const SQLITE_ADDON = /sqlite3?(?:[\\/](?:build|prebuilds)[\\/].*)?\.node$/;
 
 /**
- * Refuses to work in a process that has loaded another copy of SQLite: two copies drop each other's locks on a file. Takes
- * some milliseconds.
+ * Refuses a process that has loaded another copy of SQLite, because two copies drop each other's locks on a file. Takes a few milliseconds.
  *
- * @throws {BackfillError} `SQLITE_LOADED_TWICE` naming it
+ * @throws {BackfillError} `SQLITE_LOADED_TWICE` with the path of the other copy
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
  */
 export function refuseDuplicateSqlite(): void {
@@ -30,11 +29,11 @@ export function refuseDuplicateSqlite(): void {
   );
 }
 
-/** Paths of the native modules that this process has loaded. */
+/** Returns the paths of the native modules that this process has loaded. */
 function loadedAddons(): string[] {
   const report = process.report as NodeJS.ProcessReport & { excludeNetwork?: boolean };
   const before = report.excludeNetwork ?? false;
-  report.excludeNetwork = true; // else it would look up the names of all peers
+  report.excludeNetwork = true; // otherwise it resolves the host names of all peers
   const { sharedObjects } = report.getReport() as unknown as { readonly sharedObjects: readonly string[] };
   report.excludeNetwork = before;
   return sharedObjects.filter((path) => path.endsWith('.node'));

@@ -10,45 +10,45 @@ import { databasePath, inLedger, type StoreDatabase } from './database.js';
 import { type LedgerStorage, stripExtension } from './ledger-storage.js';
 import type { MigrationStorage } from './types.js';
 
-/** A table in the store in which another storage keeps the names, as sequelize's does. */
+/** A table in the store that contains the names of another storage, such as sequelize's. */
 export interface MigrationTable {
-  /** As `SequelizeMeta`. */
+  /** Name of the table, such as `SequelizeMeta`. */
   readonly table: string;
   /** Column with the names. Default `name`. */
   readonly column?: string;
 }
 
-/** What {@link importExecuted} takes. */
+/** Options of {@link importExecuted}. */
 export interface ImportOptions {
-  /** The storage until now: one of umzug's or one like it, as `new JSONStorage()`, or a table in the store itself. */
+  /** The previous storage: an UmzugStorage such as `new JSONStorage()`, or a table in the store itself. */
   readonly from: Pick<MigrationStorage, 'executed'> | MigrationTable;
-  /** The storage from now on: what `ledgerStorage()` returns, or what it takes. */
+  /** The new storage: the result of `ledgerStorage()`, or its argument. */
   readonly to: LedgerStorage | StoreDatabase;
-  /** Whether only to say what would be imported. Default false. */
+  /** Whether to report what would be imported, and write nothing. Default false. */
   readonly dryRun?: boolean;
 }
 
-/** What {@link importExecuted} did. */
+/** Result of {@link importExecuted}. */
 export interface ImportResult {
-  /** Names that were not in the ledger and are now, or with `dryRun` would be, by code unit. */
+  /** Names that were added to the ledger, or would be, ordered by code unit. */
   readonly imported: readonly string[];
-  /** Names that were in it already. */
+  /** Names that were in the ledger already. */
   readonly present: readonly string[];
 }
 
 const WHAT = 'importExecuted()';
 
 /**
- * Takes over what another storage says is executed, in one transaction, so that umzug runs none of it again on
- * `ledgerStorage()`. The other storage is only read. Names lose the ending of a file of code: `001.js` becomes `001`.
+ * Imports the executed migrations of another storage in one transaction, so that umzug does not run them again on `ledgerStorage()`. The other
+ * storage is only read. Names are stored without the extension of a code file: `001.js` becomes `001`.
  *
- * Done once, when a project adopts this package; done again it changes nothing. It refuses a ledger that has migrations
- * already and lacks some of these: the other storage was used after the ledger was, or one of them was reverted in the ledger.
+ * Run it once, when a project adopts this package; again, it changes nothing. It refuses a ledger that has migrations already and lacks some of
+ * the imported ones: the other storage was used after the ledger, or one of them was reverted in the ledger.
  *
  * @param options see {@link ImportOptions}
- * @returns what was imported, and what was there
- * @throws {BackfillError} `USAGE` for an option that is unknown or of the wrong kind; `TABLE_MISSING`, `COLUMN_MISSING`;
- *   `IMPORT_REFUSED` when the ledger contradicts, or a name is no text; `SQLITE_LOADED_TWICE` or a `STORE_…` code
+ * @returns the imported names, and those that were in the ledger already
+ * @throws {BackfillError} `USAGE` if an option is unknown or of the wrong type; `TABLE_MISSING`, `COLUMN_MISSING`; `IMPORT_REFUSED` if the ledger
+ *   contradicts the other storage, or a name is not a text; `SQLITE_LOADED_TWICE` or a `STORE_…` code
  *
  * @example
  * import { JSONStorage } from 'umzug';
@@ -76,7 +76,7 @@ export async function importExecuted(options: ImportOptions): Promise<ImportResu
   });
 }
 
-/** How the names are read, once the store is open. A storage is asked before: it may take its time. */
+/** Returns a function that reads the names from the open store. A storage is read before that, because it may be slow. */
 async function reader(from: ImportOptions['from']): Promise<(store: Store) => Promise<readonly unknown[]>> {
   if (typeof from === 'object' && from !== null && 'executed' in from) {
     const names: readonly unknown[] = await from.executed({ context: {} });
@@ -121,7 +121,7 @@ function asText(name: unknown): string {
   );
 }
 
-/** A ledger that has begun is the storage already: what it lacks then is not executed. Nor is what stands half done in it. */
+/** Refuses a ledger that is in use and lacks names, and one with an unfinished step among them: those are not executed. */
 async function refuseConflict(
   ledger: Ledger,
   names: readonly string[],

@@ -2,40 +2,40 @@ import type { Ledger } from '../ledger/ledger.js';
 import { databasePath, inLedger, type StoreDatabase } from './database.js';
 import type { MigrationStorage, UmzugEvents } from './types.js';
 
-/** What {@link ledgerStorage} returns: an UmzugStorage that says which store it is of. */
+/** An UmzugStorage in the ledger of a store. */
 export interface LedgerStorage extends MigrationStorage {
   /** Path of the store. */
   readonly path: string;
   /**
-   * Attaches the storage to the Umzug that uses it, and returns that Umzug. umzug asks one `executed()` for both directions: an
-   * attached storage learns from the event `beforeCommand` which of them it is for.
+   * Attaches the storage to the Umzug that uses it, and returns the Umzug. umzug calls one `executed()` for both directions; an attached storage
+   * reads the direction from the event `beforeCommand`.
    *
-   * Attached, a backfill that was stopped, or whose last verification failed, is pending for `up` and executed for `down`. Not
-   * attached, it is pending for both: `down()` passes over it and reverts the migration before it, unless it is named with
+   * Attached, a backfill that was stopped, or whose last verification failed, is pending for `up` and executed for `down`. Otherwise it is
+   * pending for both: `down()` passes over it and reverts the migration before it, unless it is named with
    * `down({ migrations: [NAME], rerun: 'ALLOW' })`.
    */
   attach<Instance extends UmzugEvents>(umzug: Instance): Instance;
 }
 
-/** Endings under which one migration runs: `001.ts` in development is `001.js` once it is built. */
+/** Extensions of one migration: `001.ts` in development is `001.js` after the build. */
 const CODE_EXTENSIONS = ['.js', '.cjs', '.mjs', '.ts', '.cts', '.mts'] as const;
 
-/** A migration's name without the ending that its file has as code. */
+/** Returns the name of a migration without the extension of a code file. */
 export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[cm]?[jt]s$/, '');
 
 /**
- * A storage for umzug in the store itself: the table that this package keeps its steps in. It knows nothing of the migrations
- * but their names, so that any Umzug can have it, with and without backfills among its migrations.
+ * Returns a storage for umzug in the store itself: the ledger's table of steps. It records only names, so any Umzug can use it, with and without
+ * backfills among its migrations.
  *
- * Names are kept without the ending of a file of code, and `executed()` lists each with and without: `001.js` is executed
- * where `001.ts` was. It lists names whose file is gone, too; umzug itself then passes them over. Logging a name twice is no
- * error. A backfill counts as executed once it is verified, so that the next `up` goes on with one that was stopped or failed. For `down`
- * it counts as executed as soon as it has begun, if the storage is attached to its Umzug: see {@link LedgerStorage}.
+ * Names are stored without the extension of a code file, and `executed()` returns each with and without: `001.js` is executed if `001.ts` was.
+ * It includes names whose file no longer exists; umzug ignores them. Logging a name twice is not an error. A backfill is executed once it is
+ * verified, so that the next `up` resumes a stopped or failed one. For `down` it is executed as soon as it begins, if the storage is attached to
+ * its Umzug: see {@link LedgerStorage}.
  *
- * @param database the path of the store, or a connection of better-sqlite3 to it; nothing is run on the connection
- * @returns what to pass to `new Umzug({ storage })`. Its functions reject with a `BackfillError`: `STORE_MISSING`, `STORE_BUSY`
- *   and the other `STORE_…` codes; `SQLITE_LOADED_TWICE`; `RUN_CONFLICT` when a step is logged that its row says is not applied
- * @throws {BackfillError} `USAGE` when `database` is no path and no connection, `STORE_NOT_A_FILE` when it is in memory
+ * @param database path of the store, or a better-sqlite3 connection to it; no statement runs on the connection
+ * @returns the `storage` of `new Umzug()`. Its functions reject with a `BackfillError`: `STORE_MISSING`, `STORE_BUSY` and the other `STORE_…`
+ *   codes; `SQLITE_LOADED_TWICE`; `RUN_CONFLICT` if a logged step is not applied according to its ledger row
+ * @throws {BackfillError} `USAGE` if `database` is neither a path nor a connection, `STORE_NOT_A_FILE` if it is in memory
  *
  * @example
  * import { Umzug } from 'umzug';
@@ -52,7 +52,7 @@ export function ledgerStorage(database: StoreDatabase): LedgerStorage {
   const external = () => import('../ledger/steps.js');
   const write = (act: (ledger: Ledger) => Promise<void>): Promise<void> =>
     inLedger(path, 'write', async ({ ledger }) => await act(ledger));
-  const commands: string[] = []; // in progress: a migration may ask umzug for its pending ones
+  const commands: string[] = []; // in progress: a migration may call `pending()`
   return {
     path,
     attach(umzug) {

@@ -22,55 +22,55 @@ import type { BackfillSkips, Status } from './status.js';
 import type { MigrateOptions, UmzugCommands } from './types.js';
 import { metaOf, stepUmzugClass } from './umzug.js';
 
-/** What the commands of a migrator work with. */
+/** Checked options of a migrator. */
 export interface MigratorParts {
   readonly settings: RunSettings;
   /** Loads the project, once. */
   readonly load: (trust?: TrustsCode) => Promise<Project>;
-  /** Where the store is now: its environment variable may change. */
+  /** Returns the address of the store. Called by each command, because its environment variable may change. */
   readonly address: () => StoreAddress;
 }
 
-/** What a migrator can do that umzug does not know. Each rejects with a `BackfillError` when the store is refused. */
+/** Commands besides umzug's. Each rejects with a `BackfillError` if the store is refused. */
 export interface MigratorCommands {
-  /** Where the store and each step stand; reads only. */
+  /** Returns the status of the store and its steps. Reads only. */
   status(): Promise<Status>;
   /**
-   * Verifies every backfill, reading only. A failed check is no error: see `verdict`.
+   * Verifies every backfill. Reads only. A failed check is not an error: see `verdict`.
    *
-   * @param options `minCoverage`: coverage below this many percent fails. Default: it doesn't
+   * @param options `minCoverage`: minimum coverage in percent; less is a failed check. Default: none
    */
   verify(options?: { readonly minCoverage?: number }): Promise<readonly Verification[]>;
   /**
-   * Runs applied backfills again: for rows written since, or from the first key on, trying skips again. Verifies them.
+   * Runs applied backfills again for rows written since, or from the first key, and verifies them.
    *
-   * @param name one backfill. Default: all
-   * @param options `rescan`: whether to begin at the first key. Default false
+   * @param name a backfill. Default: all
+   * @param options `rescan`: whether to begin at the first key and retry skips. Default false
    */
   backfill(name?: string, options?: { readonly rescan?: boolean }): Promise<Omit<BackfillResult, 'error'>>;
   /**
-   * Rows and cells that were left alone, with their reasons.
+   * Returns the skipped rows and cells, with their reasons.
    *
-   * @param name one backfill. Default: all
+   * @param name a backfill. Default: all
    */
   skips(name?: string): Promise<readonly BackfillSkips[]>;
   /**
-   * Verifies, and writes an HTML report, also when a check fails: its `error` is then `VERIFICATION_FAILED`.
+   * Verifies, and writes an HTML report, even if a check fails: `error` is then `VERIFICATION_FAILED`.
    *
-   * @param file where to, relative to the current folder. Default `umzug-backfill-report.html`
-   * @param options `lang`: its language, `en` or `zh`. Default `en`
+   * @param file path of the report, relative to the current folder. Default `umzug-backfill-report.html`
+   * @param options `lang`: language of the report, `en` or `zh`. Default `en`
    */
   report(file?: string, options?: { readonly lang?: Lang }): Promise<ReportResult>;
 }
 
 /**
- * An Umzug whose `up` and `down` are those of this package: run lock, backup, checks before, batches, verification. It is an `Umzug` when
- * the program runs.
+ * An Umzug whose migrations are the steps of a project. At runtime it is an `Umzug`; its type does not require umzug's, which require the types of
+ * Node.
  */
 export interface Migrator extends UmzugCommands, MigratorCommands {}
 
 /**
- * Returns umzug's options of `up()` and `down()`, checked.
+ * Checks umzug's options of `up()` and `down()`, and returns them.
  *
  * @throws {BackfillError} `USAGE` for an unknown option, and for `rerun: 'ALLOW'`
  */
@@ -88,7 +88,7 @@ function checkSelection(
   );
 }
 
-/** Returns the Umzug of a project, with this package's commands. Their modules are loaded when they are called. */
+/** Creates the Umzug of a project. A command loads its modules when it is called. */
 export function migratorOf({ load, address, settings }: MigratorParts): Migrator {
   class ProjectMigrator extends stepUmzugClass() {
     override async up(how: MigrateUpOptions | MigrateOptions = {}): Promise<MigrationMeta[]> {
@@ -177,7 +177,7 @@ export function migratorOf({ load, address, settings }: MigratorParts): Migrator
       }
     }
 
-    /** The same for a command that returns its error, as something may have been done before it. */
+    /** Runs a command that returns its error, because part of its work may be done, and throws that. */
     async #change<Result extends { readonly error?: BackfillError }>(
       act: (options: MigratorOptions) => Promise<Result>,
     ): Promise<Omit<Result, 'error'>> {

@@ -48,7 +48,7 @@ const SAMPLES = 10;
 /** Lock time of a statement that only changes the schema, in milliseconds. */
 const SCHEMA_ONLY_MS = 5;
 
-/** A statement that would run, with how long other writers would wait for it. */
+/** A statement that would run. */
 export interface PlannedDdl {
   readonly sql: string;
   readonly lockMs: number;
@@ -74,14 +74,14 @@ export interface PlannedFill {
   readonly samples: readonly { readonly key: string; readonly values: Readonly<Record<string, string>> }[];
 }
 
-/** One step of a plan. */
+/** A step of a plan. */
 export interface PlannedStep {
   readonly step: string;
   readonly statements: readonly PlannedDdl[];
   readonly fill?: PlannedFill;
-  /** What a `down` would do with the cells that the ledger says were filled. */
+  /** What `down` would do with the cells that were filled, according to the ledger. */
   readonly cells?: RevertResult;
-  /** The step of plain SQL that may make what this one needs: what it will do is known once that is applied. */
+  /** SQL step that may create what this step needs. Until it is applied, what this step will do is unknown. */
   readonly dependsOn?: string;
 }
 
@@ -89,7 +89,7 @@ export interface PlannedStep {
 export interface Plan {
   readonly steps: readonly PlannedStep[];
   readonly unverified: readonly string[];
-  /** The backup that would be made first, or null. */
+  /** Backup that would be created first, or null. */
   readonly backup: PlannedBackup | null;
   readonly drifts: readonly Drift[];
   readonly warnings: readonly string[];

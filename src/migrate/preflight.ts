@@ -13,18 +13,18 @@ import type { Step } from '../steps/step.js';
 import { atStep, inStep } from '../steps/step.js';
 import { type BackfillStep, missingColumns, requiredBackfill, type Session } from './session.js';
 
-/** What a look at pending steps says. */
+/** Result of the checks of pending steps. */
 export interface PreflightResult {
   readonly warnings: string[];
-  /** Steps that can't be judged yet, each with the step of plain SQL before it that may make what they need. */
+  /** Steps that cannot be checked yet, each with the SQL step before it that may create what they need. */
   readonly awaiting: ReadonlyMap<string, string>;
 }
 
 /**
- * Checks, without writing, that pending steps can run on this store. What is refused behind a pending step of plain SQL is
- * looked at again when that has run: it may make the table.
+ * Checks that pending steps can run on this store. Reads only. What is refused after a pending SQL step is checked again when that has run,
+ * because it may create the table.
  *
- * @param steps the project's
+ * @param steps steps of the project
  * @throws {BackfillError} `STEP_INVALID`, `TABLE_MISSING`, `COLUMN_MISSING`, `KEY_UNSUITABLE`, `SCHEMA_BLOCKED`, a `VERSION_…` or a `STORE_…` code
  */
 export async function checkPendingSteps(
@@ -35,7 +35,7 @@ export async function checkPendingSteps(
   const warnings: string[] = [];
   const awaiting = new Map<string, string>();
   let sqlStep: string | undefined;
-  const coming = new Set<string>(); // columns that a pending step before will have made: `table.column`
+  const coming = new Set<string>(); // columns that earlier pending steps create, as `table.column`
   for (const step of pending) {
     if (step.kind === 'sql') sqlStep = step.name;
     await store.dialect.checkStep(store, step);
@@ -84,14 +84,14 @@ function missingTableHint(store: Store, table: string): string {
     : 'Give the path of a store that the application has made with --db-path, or mend the declaration';
 }
 
-/** Columns that schema steps make, as folded `table.column`. */
+/** Returns the columns that schema steps create, as folded `table.column`. */
 export function pendingColumns(steps: readonly SchemaStepDefinition[]): Set<string> {
   return new Set(
     steps.flatMap(({ table, columns }) => columns.map(({ name }) => foldCase(`${table}.${name}`))),
   );
 }
 
-/** Whether a pending step makes a column of the table, or of one that it is a partition of. */
+/** Whether a pending step creates a column of the table, or of a table that it is a partition of. */
 const isPending = async (
   store: Store,
   table: string,
@@ -106,7 +106,7 @@ const isPending = async (
 /**
  * Checks that a backfill can run on this store.
  *
- * @param coming columns that a pending step before it will make, as folded `table.column`. Default: none
+ * @param coming columns that earlier pending steps create, as folded `table.column`. Default: none
  * @throws {BackfillError} `COLUMN_MISSING`, `KEY_UNSUITABLE`, `STEP_INVALID`, `SCHEMA_BLOCKED`
  */
 export async function checkBackfill(
@@ -157,7 +157,7 @@ export async function checkBackfill(
   if ((await missingColumns(store, step)).size === 0) await checkQueries(store, step);
 }
 
-/** The queries of checks may speak of columns that are still to be made: they are looked at once those are there. */
+/** Checks the queries of checks. They may use columns that do not exist yet, so they are checked once those exist. */
 async function checkQueries(store: Store, { name, path, checks }: BackfillStep): Promise<void> {
   for (const { title, query } of checks.rules ?? []) {
     if (await store.isReadOnlyQuery(query)) continue;
@@ -168,7 +168,7 @@ async function checkQueries(store: Store, { name, path, checks }: BackfillStep):
     );
   }
   for (const { index, query } of checks.indexes ?? []) {
-    // One that insists on an index does not compile where that is to be made again.
+    // A query with INDEXED BY does not compile while its index is missing, and the index may be recreated.
     const error = /\bINDEXED\s+BY\b/i.test(query) ? undefined : await store.compileError(query);
     if (!error) continue;
     throw new BackfillError(
@@ -180,7 +180,7 @@ async function checkQueries(store: Store, { name, path, checks }: BackfillStep):
   }
 }
 
-/** A row that is out of scope once it is filled would be verified by nobody: only columns that are not filled may decide. */
+/** Checks that the scope does not read filled columns: a row that is out of scope once it is filled would never be verified. */
 async function checkScope(store: Store, step: BackfillStep): Promise<void> {
   const { name, table, path, columns } = step;
   const scope = scopeSql(step, store.dialect);
@@ -205,7 +205,7 @@ async function checkScope(store: Store, step: BackfillStep): Promise<void> {
   );
 }
 
-/** An expression that does not compile here would fail with the first batch. */
+/** Checks that expressions compile and read a single row, so that they do not fail in the first batch. */
 async function checkExpressions(store: Store, { name, table, path, columns }: BackfillStep): Promise<void> {
   for (const { name: column, value } of columns) {
     if (value.kind !== 'sql') continue;
@@ -238,7 +238,7 @@ async function checkExpressions(store: Store, { name, table, path, columns }: Ba
   }
 }
 
-/** A generated column, or a trigger that no longer compiles, stands in the way of every batch: say so before the first. */
+/** Checks that the columns can be updated: a generated column or a broken trigger would fail every batch. */
 async function checkUpdatable(
   store: Store,
   { table, columns }: BackfillStep,
@@ -271,7 +271,7 @@ async function checkUpdatable(
 /**
  * Refuses a backfill that is not applied, or can no longer run on this store.
  *
- * @throws {BackfillError} `STEP_NOT_APPLIED`, and what {@link checkBackfill} throws
+ * @throws {BackfillError} `STEP_NOT_APPLIED`, and the codes of {@link checkBackfill}
  */
 export async function requireApplied({ store, ledger }: Session, step: BackfillStep): Promise<void> {
   const status = (await ledger.step(step.name))?.status;

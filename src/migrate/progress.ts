@@ -1,34 +1,34 @@
 import type { Key } from '../ledger/keys.js';
 import type { MigratorEvent } from './options.js';
 
-/** How far a loop of batches is. */
+/** Progress of a loop of batches. */
 export interface Progress {
   readonly backfill: string;
   readonly direction: 'up' | 'down';
-  /** Rows read so far, by this process; of a `down` cells taken back. */
+  /** Rows that this process has read; for `down`, cells reverted. */
   readonly rows: number;
-  /** How far the key has come, 0 to 100; of a `down` the batches. Keys that lie unevenly make it run unevenly. */
+  /** Position of the key between the first and the last, 0 to 100; for `down`, of the batch. Uneven if the keys are. */
   readonly percent: number;
   readonly rowsPerSecond: number;
-  /** Expected by the speed so far; undefined before there is one. */
+  /** Estimated from the speed so far; undefined before the first batch. */
   readonly etaSeconds: number | undefined;
-  /** Rows of the last batch. */
+  /** Rows in the last batch. */
   readonly batchRows: number;
-  /** Cells left alone so far. */
+  /** Cells skipped so far. */
   readonly skippedCells: number;
 }
 
-/** Follows events, and tells how far the loop of batches under way is. */
+/** Computes the progress of the current loop of batches from its events. */
 export class ProgressTracker {
   readonly #now: () => number;
   #loop: Loop | undefined;
 
-  /** @param now a clock, in milliseconds. Default: one that never goes back */
+  /** @param now clock, in milliseconds. Default: a monotonic one */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  /** Takes an event; returns where the loop is after a batch, undefined after anything else. */
+  /** Processes an event and returns the progress after a batch, or undefined after another event. */
   onEvent(event: MigratorEvent): Progress | undefined {
     switch (event.event) {
       case 'run_started':
@@ -78,29 +78,29 @@ export class ProgressTracker {
 interface Loop {
   readonly backfill: string;
   readonly direction: 'up' | 'down';
-  /** Key behind which it began, or its first. */
+  /** Key after which the loop began, or its first key. */
   from: Key | undefined;
   readonly to: Key | undefined;
   readonly startedAt: number;
-  /** How far it has come, 0 to 1. */
+  /** Completed fraction, 0 to 1. */
   done: number;
   rows: number;
   skippedCells: number;
 }
 
-/** A key of an event, in which integers are texts as well. */
+/** Parses a key of an event, in which integers are texts. */
 const keyOf = (text: string): Key => (/^-?\d+$/.test(text) ? BigInt(text) : text);
 
 const keyOrNone = (text: string | null): Key | undefined => (text === null ? undefined : keyOf(text));
 
-/** Which part of the keys between `from` and `to` `at` has come to, 0 to 1; all where there are none. */
+/** Returns the position of `at` between `from` and `to`, 0 to 1; 1 if there are no keys. */
 export function fractionOfKeys(from: Key | undefined, to: Key | undefined, at: Key): number {
   if (from === undefined || to === undefined) return 1;
   const [first, last, here] = positions(from, to, at);
   return last > first ? Math.min(1, Math.max(0, (here - first) / (last - first))) : 1;
 }
 
-/** Where keys lie, as numbers: of texts by the six bytes that follow on what all of them begin with. */
+/** Maps keys to numbers: texts by the six bytes after their common prefix. */
 function positions(from: Key, to: Key, at: Key): readonly [from: number, to: number, at: number] {
   if (typeof from === 'bigint' && typeof to === 'bigint' && typeof at === 'bigint')
     return [0, Number(to - from), Number(at - from)];
@@ -112,5 +112,5 @@ function positions(from: Key, to: Key, at: Key): readonly [from: number, to: num
   return [value(a), value(b), value(c)];
 }
 
-/** A share in percent, rounded down to tenths so that 100 means all. */
+/** Converts a fraction to percent, rounded down to tenths, so that 100 means all. */
 export const percentOf = (share: number): number => Math.floor(share * 1000) / 10;

@@ -14,7 +14,7 @@ import {
   restorePrefix,
   unguessable,
 } from '../safety/backup.js';
-import { checkDamage, digestOf, isDamage, removeWithSidecars } from '../safety/copy.js';
+import { checkDamage, type Digest, digestOf, isDamage, removeWithSidecars } from '../safety/copy.js';
 import { refuseUnsafeCopy, withPrivateFolder } from '../safety/copy-trust.js';
 import { requireDiskSpace } from '../safety/disk.js';
 import { lastModified, restoreInto, StaleCopyError, saveFiles, takeIn } from '../safety/restore.js';
@@ -28,32 +28,32 @@ import {
 } from './chosen-backup.js';
 import type { MigratorOptions } from './options.js';
 
-/** What `restore` did, or would do. */
+/** Result of `restore`, or of its dry run. */
 export interface RestoreResult {
-  /** The backup. */
+  /** Path of the backup. */
   readonly from: string;
-  /** Its size, in bytes. */
+  /** Size of the backup, in bytes. */
   readonly bytes: number;
-  /** The store. */
+  /** Path of the store. */
   readonly path: string;
-  /** Whether the ledger knows it by its size and SHA-256. */
+  /** Whether the ledger has a backup with its size and SHA-256. */
   readonly isVerified: boolean;
-  /** A copy of the store as it was before; absent in a dry run. */
+  /** Path of a copy of the store before the restore; absent in a dry run. */
   readonly saved?: string;
-  /** Whether the store was too damaged to be read: its copy is of its files as they were. */
+  /** Whether the store was too damaged to be read, so that the copy is one of its files. */
   readonly wasDamaged?: boolean;
-  /** Whether the file was replaced, as it could not be written into. */
+  /** Whether the file was replaced, because it could not be written into. */
   readonly isReplaced?: boolean;
-  /** Whether others wrote between the copy of the present store and the restore, so that the copy lacks their last writes. */
+  /** Whether other processes wrote after the copy was begun, so that it lacks their last writes. */
   readonly isCopyStale?: boolean;
 }
 
 /**
- * Brings the store back to a backup: checks that, takes the run lock, saves the present store, then writes the backup into
- * the live file. Killed at any instant it leaves the store as it was or restored, and can be run again.
+ * Restores a backup: checks it, takes the run lock, copies the current store, then writes the backup into the live file. A kill at any point leaves
+ * the store as it was or restored; the command can be run again.
  *
- * @param given the backup. Default: the store's newest, if its ledger knows that
- * @param dryRun whether only to look
+ * @param given path or name of the backup. Default: the newest, if the ledger has it
+ * @param dryRun whether to only check. Default false
  * @throws {BackfillError} a `BACKUP_…` code, `CONFIRMATION_REQUIRED`, `RUN_LOCKED`, `DISK_SPACE_LOW`, `STORE_BUSY`, `STORE_IN_USE`
  */
 export async function restore(
@@ -61,35 +61,38 @@ export async function restore(
   given: string | undefined,
   dryRun = false,
 ): Promise<RestoreResult> {
-  // Looked at first for what can be refused at once, and again under the lock: another run may make a newer backup meanwhile.
+  // Checked before the lock to refuse early, and again under it, because another run may create a newer backup.
   const files = locateLive(options.path);
   if (dryRun || !hasJournalHeader(files)) {
     const plan = await choose(options, files, given, 'read');
-    // SQLite may write to what it opens, if another user puts a journal beside it.
+    // SQLite may write to a file that it opens, if another user puts a journal next to it.
     if (!isShared(dirname(plan.backup.path))) await checkBackup(options, plan, plan.backup.path);
-    if (dryRun) return await planRestore(options, plan);
+    if (dryRun) {
+      const digest = await withOpen(plan.backup.path, async (fd) => digestOf(fd));
+      return resultOf(options, plan, digest);
+    }
   }
   const connector = sqliteConnector(options.path, { files });
   return await withLock({ ...options, connector }, () => restoreAlone(options, given));
 }
 
-/** The store, the backup that it can be restored from, and what its ledger knows of backups. */
+/** What to restore. */
 interface RestorePlan {
   readonly files: StoreFiles;
-  /** Folder of the store's copies. */
+  /** Folder for copies of the store. */
   readonly copies: string;
   readonly backup: ChosenBackup;
   readonly known: KnownBackups | undefined;
 }
 
-/** Finds the store and the backup, and looks whether the one may be restored from the other, without opening that. */
+/** Finds the backup and checks that the store may be restored from it, without opening it. */
 async function choose(
   options: MigratorOptions,
   files: StoreFiles,
   given: string | undefined,
   access: 'read' | 'write',
 ): Promise<RestorePlan> {
-  // Here too copies are made; and it may lie on a mount on which nobody can change a mode.
+  // The store's folder receives copies too. On some mounts nobody can change its mode.
   const own = backupFolder(files, undefined, options.confirmed ?? false);
   const folder = options.backup ? options.backup.folder : undefined;
   const copies = folder === undefined ? own : backupFolder(files, folder);
@@ -97,27 +100,24 @@ async function choose(
   const backup = chooseBackup(files, copies, given, known);
   if (!options.confirmed) refuseForeign(backup.path, files);
   const found = locateBackup(backup.path);
-  if (
-    ['', ...SIDECARS, '.lock'].some(
-      (end) => pathExists(files.path + end) && isSameFile(found.path, files.path + end),
-    )
-  )
+  const ownFiles = ['', ...SIDECARS, '.lock'].map((end) => files.path + end);
+  if (ownFiles.some((path) => pathExists(path) && isSameFile(found.path, path)))
     throw unusable(`${backup.path} is the store itself, or belongs to it`);
   refuseUnsafeCopy(files, backup.path, { backup: found, isKnown: backup.record !== undefined });
   requireSpace(files, copies, found.mainBytes);
   return { files, copies, backup: { ...backup, path: found.path }, known };
 }
 
-async function planRestore(
+function resultOf(
   { confirmed = false }: MigratorOptions,
   { files, backup, known }: RestorePlan,
-): Promise<RestoreResult> {
-  const digest = await withOpen(backup.path, async (fd) => digestOf(fd));
+  digest: Digest,
+): RestoreResult {
   const isVerified = compareBackup(backup, digest, known, confirmed);
   return { from: backup.path, bytes: digest.bytes, path: files.path, isVerified };
 }
 
-/** An empty store may be restored too; for a missing one its file has to be made first, as it says whose it is to be. */
+/** Finds the files of the store, which may be empty. If it is missing, its file must be created first, because that decides its owner. */
 function locateLive(path: string): StoreFiles {
   try {
     return locateStore(path, { allowEmpty: true });
@@ -134,23 +134,21 @@ function locateLive(path: string): StoreFiles {
   }
 }
 
-/** Tries to copy the present store and write the backup with nobody writing in between. */
+/** Maximum attempts to copy the store and write the backup without a write by another process in between. */
 const TRIES = 3;
 
 async function restoreAlone(options: MigratorOptions, given: string | undefined): Promise<RestoreResult> {
   const files = locateLive(options.path);
   const plan = await choose(options, files, given, hasJournalHeader(files) ? 'write' : 'read');
-  const { backup, known } = plan;
   const act = withPrivateFolder(restorePrefix(files), async (work) => {
     const prepared = join(work, unguessable());
-    const digest = await takeIn(backup.path, prepared, files);
-    const isVerified = compareBackup(backup, digest, known, options.confirmed ?? false);
+    const result = resultOf(options, plan, await takeIn(plan.backup.path, prepared, files));
     await checkBackup(options, plan, prepared);
     for (let tries = 1; ; tries += 1) {
       const done = await copyThenRestore(plan, prepared, tries < TRIES, options.onEvent);
       if (!done) continue;
-      await openSqlite(locateStore(files.path), { access: 'read' }).close(); // can it be read?
-      return { from: backup.path, bytes: digest.bytes, path: files.path, isVerified, ...done };
+      await openSqlite(locateStore(files.path), { access: 'read' }).close(); // fails if it cannot be read
+      return { ...result, ...done };
     }
   });
   return await act.catch((error: unknown) => {
@@ -159,11 +157,11 @@ async function restoreAlone(options: MigratorOptions, given: string | undefined)
 }
 
 /**
- * Saves the present store, then writes the backup into it.
+ * Copies the current store, then writes the backup into it.
  *
- * @param givesUp whether to give up, with nothing changed, when others have written since the copy was begun: what they
- *   wrote would be neither in the copy nor in the store
- * @returns undefined when it gave up
+ * @param givesUp whether to give up, with nothing changed, if another process wrote after the copy was begun: that would be neither in the copy
+ *   nor in the store
+ * @returns undefined if it gave up
  */
 async function copyThenRestore(
   { files: { path }, copies }: RestorePlan,
@@ -171,13 +169,13 @@ async function copyThenRestore(
   givesUp: boolean,
   onEvent: MigratorOptions['onEvent'],
 ): Promise<Pick<RestoreResult, 'saved' | 'wasDamaged' | 'isReplaced' | 'isCopyStale'> | undefined> {
-  const files = locateLive(path); // a try before this one may have emptied the WAL
+  const files = locateLive(path); // an earlier attempt may have emptied the WAL
   const before = lastModified(files);
   const { saved, wasDamaged } = await copyCurrent(files, copies);
   onEvent?.({ event: 'store_copied', path: saved });
   let isCopyStale = false;
   const onLocked = (): void => {
-    if (wasDamaged) return; // opening it may have changed its files, and they are saved as they were
+    if (wasDamaged) return; // opening it may have changed its files, which were copied before
     isCopyStale ||= lastModified(files) !== before;
     if (isCopyStale && givesUp) throw new StaleCopyError();
   };
@@ -185,21 +183,19 @@ async function copyThenRestore(
     const isReplaced = await restoreInto(prepared, files, onLocked);
     return { saved, wasDamaged, isReplaced, isCopyStale };
   } catch (error) {
-    // Nothing was changed: tries would pile up copies.
-    if (error instanceof StaleCopyError || isRefused(error)) removeWithSidecars(saved);
-    if (error instanceof StaleCopyError) return undefined;
+    const isStale = error instanceof StaleCopyError;
+    const isInUse = error instanceof BackfillError && /^STORE_(?:BUSY|IN_USE)$/.test(error.code);
+    if (isStale || isInUse) removeWithSidecars(saved); // nothing was changed, so the copy is not needed
+    if (isStale) return undefined;
     throw error;
   }
 }
 
-/** Whether the store was not written, since others use it. */
-const isRefused = (error: unknown): boolean =>
-  error instanceof BackfillError && (error.code === 'STORE_BUSY' || error.code === 'STORE_IN_USE');
-
 /**
- * A path from an environment that is another today, or a hint of another shell, must not bring one store into another.
+ * Refuses the backup of another store, according to its name and folder: the path may come from another environment, or from a hint in another
+ * shell.
  *
- * @throws {BackfillError} `CONFIRMATION_REQUIRED` when the name of a backup, or where it lies, says that it is another store's
+ * @throws {BackfillError} `CONFIRMATION_REQUIRED`
  */
 function refuseForeign(backup: string, files: StoreFiles): void {
   if (!belongsToOtherStore(backup, files)) return;
@@ -228,7 +224,7 @@ function locateBackup(path: string): StoreFiles {
   }
 }
 
-/** Opens a backup to look whether it is a sound store of this project. */
+/** Opens a backup and checks that it is an undamaged store of this project. */
 async function checkBackup(
   { project, backup: options }: MigratorOptions,
   { backup: { path } }: RestorePlan,
@@ -257,10 +253,10 @@ async function checkBackup(
   }
 }
 
-const notRestorable = (path: string, error: BackfillError): BackfillError =>
-  unusable(`${path} can not be restored: ${lower(error.message)}`, error);
-
-const lower = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
+function notRestorable(path: string, error: BackfillError): BackfillError {
+  const reason = error.message.charAt(0).toLowerCase() + error.message.slice(1);
+  return unusable(`${path} can not be restored: ${reason}`, error);
+}
 
 function unusable(message: string, cause?: unknown): BackfillError {
   return new BackfillError(
@@ -271,29 +267,26 @@ function unusable(message: string, cause?: unknown): BackfillError {
   );
 }
 
-/** The copies of the present store and of the backup; its growth; and in its journal the old pages or in its WAL the new ones. */
+/** Checks disk space for the copies of the store and the backup, the growth of the store, and its journal or WAL. */
 function requireSpace({ folder, mainBytes, walBytes }: StoreFiles, copies: string, bytes: number): void {
+  const restored = Math.max(bytes, mainBytes) + Math.max(0, bytes - mainBytes);
   requireDiskSpace(
     [
       { what: 'a copy of the present store', bytes: mainBytes + walBytes, folder: copies },
       { what: 'a private copy of the backup', bytes, folder },
-      {
-        what: 'the restored store and its journal',
-        bytes: Math.max(bytes, mainBytes) + Math.max(0, bytes - mainBytes),
-        folder,
-      },
+      { what: 'the restored store and its journal', bytes: restored, folder },
     ],
     'Make room, or name another disk for the copy with --backup-dir, then run the same command again; nothing was changed',
   );
 }
 
-/** Saves the present store, readable or not. */
+/** Copies the current store, even if it cannot be read. */
 async function copyCurrent(files: StoreFiles, copies: string) {
-  // SQLite removes the WAL of an empty file when it opens that.
+  // SQLite removes the WAL of an empty file when it opens the file.
   if (files.mainBytes === 0) return { saved: await saveFiles(files, copies), wasDamaged: true };
   let live: SqliteStore | undefined;
   try {
-    // Closing a connection that writes would move what waits in the WAL into a file that turns out to be damaged.
+    // Closing a writing connection would move the WAL into a file that may turn out to be damaged.
     live = openSqlite(files, { access: files.walBytes > 0 ? 'read' : 'write' });
     const { path } = await backUp(live, { folder: copies, kind: 'before-restore' });
     return { saved: path, wasDamaged: false };

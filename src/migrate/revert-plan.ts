@@ -13,13 +13,13 @@ import type { BackfillStep, Session } from './session.js';
 
 type Part = Pick<CellPart, 'columns' | 'runs'>;
 
-/** From so many runs of keys on, a batch is read from its first key to its last at once. */
+/** Number of key spans above which a batch is read in one range, from its first key to its last. */
 const MAX_RANGES = 64;
 
-/** State of a cell, two bits: see `ScanRow`. */
+/** States of a cell, two bits each: see `ScanRow`. */
 const [CONSISTENT, OTHER] = [2, 3];
 
-/** What `down` would do with the cells of a backfill, reading only: as `revertBatches`, from the last batch to the first. */
+/** Returns what `down` would do with the cells of a backfill, from the last batch to the first, as `revertBatches` does. Reads only. */
 export async function planRevert({ store, ledger }: Session, step: BackfillStep): Promise<RevertResult> {
   const fillerOf = await fillersOf(store, step);
   const partsOf = await earlierCells(ledger, step.name);
@@ -61,16 +61,16 @@ export async function planRevert({ store, ledger }: Session, step: BackfillStep)
 
 interface States {
   readonly found: Map<Key, number>;
-  /** Keys of rows on which what filled them fails by now. */
+  /** Keys of rows on which the expression that filled them now fails. */
   readonly failing: Set<Key>;
 }
 
 const NO_STATES: States = { found: new Map(), failing: new Set() };
 
 /**
- * How the rows of some cells stand that are there.
+ * Returns the states of the cells whose rows exist.
  *
- * @param isEarlier whether what filled them is not in the file any more, where it could be mended
+ * @param isEarlier whether an earlier declaration filled them, which cannot be fixed in the file
  */
 async function statesOf(
   store: Store,
@@ -97,7 +97,7 @@ async function statesOf(
   return states;
 }
 
-/** From the first key of each set to its last. */
+/** Returns the range of each part, from its first key to its last. */
 const whole = (sets: readonly Part[]): KeyRange[] =>
   sets.flatMap(({ runs }): KeyRange[] => {
     const [first, last] = [runs[0]?.[0], runs.at(-1)?.[1]];

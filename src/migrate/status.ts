@@ -19,25 +19,25 @@ import {
 } from './session.js';
 import { findUpWork } from './up-work.js';
 
-/** A backfill's part of a step's status. */
+/** Status of a backfill. */
 export interface BackfillStatus {
   readonly runs: number;
   readonly batches: number;
   readonly rowsScanned: number;
   readonly cellsFilled: number;
   readonly skips: Readonly<Record<string, number>>;
-  /** The last key done, as text; null before the first batch. */
+  /** Last key that is done, as text; null before the first batch. */
   readonly cursor: string | null;
   readonly watermark: string | null;
-  /** How far the last run has come between its keys, 0 to 100. */
+  /** Position of the last run between its keys, 0 to 100. */
   readonly percent: number;
-  /** `unverified` when a run is not verified yet, whatever an earlier verdict was. */
+  /** `unverified` if a run is not verified, whatever the verdict of an earlier run. */
   readonly verdict: 'pass' | 'warn' | 'fail' | 'unverified';
-  /** Whether rows wait for a catch-up; `unknown` when the first rows behind the watermark do not tell. */
+  /** Whether there are rows to catch up; `unknown` if the first rows after the watermark are inconclusive. */
   readonly needsCatchUp: boolean | 'unknown';
 }
 
-/** Where one step stands. */
+/** Status of a step. */
 export interface StepStatus {
   readonly name: string;
   readonly kind: string;
@@ -48,18 +48,18 @@ export interface StepStatus {
   readonly backfill?: BackfillStatus;
 }
 
-/** Where a store stands. */
+/** Status of a store. */
 export interface Status {
   readonly path: string;
-  /** Whether a run is under way, and whose: a step that is `applying` while none is was stopped. */
+  /** The run in progress, if any. Without one, a step that is `applying` was stopped. */
   readonly lock: LockState;
   readonly steps: readonly StepStatus[];
   readonly drifts: readonly Drift[];
-  /** Whether `up` would have something to do; `unknown` when only rows that wait would be, and that is unknown. */
+  /** Whether `up` would have something to do; `unknown` if that depends on rows to catch up, which are unknown. */
   readonly isPending: boolean | 'unknown';
 }
 
-/** Rows that are read at most to find out whether some wait: some 20 ms. */
+/** Maximum rows that are read to find rows to catch up; about 20 ms. */
 const PROBE_ROWS = 50_000;
 
 /**

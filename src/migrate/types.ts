@@ -1,72 +1,72 @@
 /**
- * What of umzug's types this package's own speak of: written here, so that a project can use them without umzug's, which need
- * types of Node. umzug takes each where it wants its own.
+ * The part of umzug's types that this package uses, so that a project can use them without umzug's, which require the types of Node. umzug
+ * accepts each in place of its own.
  *
  * @see https://github.com/sequelize/umzug/blob/main/src/types.ts
  */
 
-/** A migration, as umzug tells of it. */
+/** Name and path of a migration. */
 export interface MigrationMeta {
   readonly name: string;
-  /** Absent where it has no file. */
+  /** Absent if it has no file. */
   readonly path?: string;
 }
 
-/** A migration for umzug's list: its `RunnableMigration`. */
+/** A migration: umzug's `RunnableMigration`. */
 export interface RunnableStep {
   readonly name: string;
   up(params?: unknown): Promise<void>;
   down(params?: unknown): Promise<void>;
 }
 
-/** Where umzug keeps the names of executed migrations: its `UmzugStorage`. */
+/** A storage of the names of executed migrations: umzug's `UmzugStorage`. */
 export interface MigrationStorage {
   logMigration(migration: { readonly name: string; readonly context?: unknown }): Promise<void>;
   unlogMigration(migration: { readonly name: string; readonly context?: unknown }): Promise<void>;
   executed(params?: { readonly context: unknown }): Promise<string[]>;
 }
 
-/** umzug's options of `up()` and `down()`: one of `to`, `step` and `migrations`. */
+/** umzug's options of `up()` and `down()`: at most one of `to`, `step` and `migrations`. */
 export interface MigrateOptions {
-  /** Name of the last step to apply, or to revert; `0`, of `down()`: all. */
+  /** Name of the last step to apply or revert; for `down()`, `0` reverts all. */
   readonly to?: string | 0 | undefined;
-  /** How many steps. */
+  /** Number of steps. */
   readonly step?: number | undefined;
-  /** Names of the steps. */
+  /** Names of the steps, in the order in which they run. */
   readonly migrations?: readonly string[] | undefined;
-  /** What to do with a name in `migrations` that is done already. Default `THROW`. */
+  /** What to do with a name in `migrations` that is applied or reverted already. Default `THROW`. */
   readonly rerun?: 'THROW' | 'SKIP' | undefined;
 }
 
-/** Events of umzug around a step, and around a command. */
+/** Events around a step. */
 export type StepEvent = 'migrating' | 'migrated' | 'reverting' | 'reverted';
-/** As {@link StepEvent}, around a command. */
+/** Events around a command. */
 export type CommandEvent = 'beforeCommand' | 'afterCommand';
 
-/** Events of an Umzug around its commands. */
+/** An emitter of the events around commands. */
 export interface UmzugEvents {
   on(event: CommandEvent, listener: (command: { readonly command: string }) => void): unknown;
 }
 
-/** What a migrator shares with every Umzug. */
+/** Commands and events of every Umzug. */
 export interface UmzugCommands {
-  /** Applies pending steps; without any it still catches up rows that wait, and verifies. */
+  /** Applies pending steps. Without any, it still catches up and verifies applied backfills. */
   up(options?: MigrateOptions): Promise<MigrationMeta[]>;
   /** Reverts the last step, or more. */
   down(options?: MigrateOptions): Promise<MigrationMeta[]>;
-  /** The steps that are not applied, in order. */
+  /** Returns the steps that are not applied, in order. */
   pending(): Promise<MigrationMeta[]>;
-  /** The steps that are applied, in order. */
+  /** Returns the steps that are applied, in order. */
   executed(): Promise<MigrationMeta[]>;
-  /** Calls the listener with each step; it is waited for. Returns what takes it away again. */
+  /** Calls the listener with each step and awaits it. Returns a function that removes the listener. */
   on(event: StepEvent, listener: (step: MigrationMeta) => unknown): () => void;
-  /** Calls the listener around each command; it is waited for. Returns what takes it away again. */
+  /** Calls the listener around each command and awaits it. Returns a function that removes the listener. */
   on(event: CommandEvent, listener: (command: { readonly command: string }) => unknown): () => void;
   /**
    * Runs this package's command line.
    *
-   * @param argv its arguments. Default: those of the process
-   * @returns whether it ended with exit code 0; the process's exit code is set
+   * @param argv arguments. Default: those of the process
+   * @returns whether the exit code is 0; the exit code of the process is set
    */
   runAsCLI(argv?: string[]): Promise<boolean>;
 }

@@ -4,7 +4,7 @@ import type { WithWorkers } from '../run/runner.js';
 import type { MigratorEvent, MigratorOptions } from './options.js';
 import { withSession } from './session.js';
 
-/** What only the worker that leads tells: the loops of the others begin and end within its own. */
+/** Events that only the leader logs, because the loops of the other workers begin and end within its loop. */
 const LEADERS: ReadonlySet<MigratorEvent['event']> = new Set([
   'batches_started',
   'batches_finished',
@@ -13,11 +13,10 @@ const LEADERS: ReadonlySet<MigratorEvent['event']> = new Set([
 ]);
 
 /**
- * Makes what lets several workers fill together: each but the one that leads has a session of its own, with a share of the run lock, a
- * store and a ledger. One that fails or is lost leaves its part to the others; none outlives the fill. A stop, or a failure of the one
- * that leads, ends all.
+ * Returns what lets several workers fill together. Each worker besides the leader has a separate session, with a shared run lock, a store and a
+ * ledger. If one fails or is lost, the others do its part; none outlives the fill. A stop, or a failure of the leader, ends all.
  *
- * @returns undefined where the one that leads works alone
+ * @returns undefined if the leader works alone
  */
 export function workersOf(options: MigratorOptions): WithWorkers | undefined {
   const { postgres, workers = 1, onEvent } = options;
@@ -43,19 +42,19 @@ export function workersOf(options: MigratorOptions): WithWorkers | undefined {
           return true;
         });
       } catch (error) {
-        if (signal.aborted) return; // whoever leads tells of it
+        if (signal.aborted) return; // the leader reports it
         const { code, message } = rootBackfillError(error);
         const text = `Worker ${number} of ${workers} has ended early, and the others do its part: ${code}: ${message}`;
         onEvent?.({ event: 'warning', text });
       }
     };
     const others = Promise.all(Array.from({ length: workers - 1 }, (_, i) => begin(i + 2)));
-    others.catch(() => undefined); // it is awaited below
+    others.catch(() => undefined); // awaited below
     try {
       await lead();
     } catch (error) {
       stopper.abort('SIGTERM');
-      await others.catch(() => undefined); // the first failure is the one that is told
+      await others.catch(() => undefined); // the first failure is the one that is reported
       throw error;
     }
     await others;
