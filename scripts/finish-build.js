@@ -18,7 +18,7 @@ await bundle({
   noticesFile: `${root}dist/THIRD-PARTY-NOTICES.txt`,
   dependencies: Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }),
 });
-for (const file of Object.values(manifest.bin)) chmodSync(root + file, 0o755);
+for (const file of [...Object.values(manifest.bin), 'dist/src/cli/bin.js']) chmodSync(root + file, 0o755);
 
 rmSync(`${root}dist/types`, { recursive: true, force: true });
 const entries = Object.values(manifest.exports).filter(({ types }) => types !== undefined);
