@@ -93,6 +93,7 @@ const invalid = (message: Message, hint: Message): BackfillError =>
 /**
  * Declares a backfill: the rows, the columns, and the source of each column: {@link firstOf}, {@link sql}, or a function, `process`.
  *
+ * @param options see {@link BackfillOptions}
  * @returns a step, for the default export of a file in a step folder
  * @throws {BackfillError} `STEP_INVALID` naming the option that is missing, unknown or of the wrong kind
  *
