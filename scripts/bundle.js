@@ -4,7 +4,8 @@ import { rolldown } from 'rolldown';
 
 /** Compiled modules that stay files of their own: what package.json names, and what threads and processes begin with. All are found next to each other. */
 export const ENTRIES = [
-  ...['index', 'cli/bin', 'testing/index', 'testing/child', 'fleet/worker', 'migrate/background-thread'],
+  ...['index', 'lint/index', 'report/index', 'testing/index', 'cli/bin'],
+  ...['testing/child', 'fleet/worker', 'migrate/background-thread'],
   ...[
     'engine/sqlite/trial-process',
     'engine/sqlite/checkpointer-thread',

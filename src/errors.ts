@@ -148,11 +148,6 @@ export class BackfillError extends Error {
   readonly hint: string;
   readonly #texts: ErrorTexts;
 
-  /** Accepts errors of every copy of this package, because a project may import another one than the command that loads it. */
-  static override [Symbol.hasInstance](value: unknown): boolean {
-    return value instanceof Error && value.name === 'BackfillError';
-  }
-
   /**
    * @param code stable name of the failure
    * @param message one sentence that states the problem
@@ -177,6 +172,11 @@ export class BackfillError extends Error {
     return EXIT_BY_CODE[this.code];
   }
 }
+
+// Accepts errors of every copy of this package, because a project may import another one than the command that loads it, such as a global install.
+Object.defineProperty(BackfillError, Symbol.hasInstance, {
+  value: (error: unknown): boolean => error instanceof Error && error.name === 'BackfillError',
+});
 
 /**
  * Converts any thrown value to a {@link BackfillError}.

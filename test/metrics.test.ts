@@ -134,6 +134,6 @@ describe('--metrics-file', () => {
         { onStderr: () => rmSync(folder, { recursive: true, force: true }) },
       );
       expect(result.code).to.equal(0);
-      expect(result.stderr).to.match(/"event":"warning".*metrics file.*folder is not there/);
+      expect(result.stderr).to.match(/"event":"warning".*metrics file.*folder does not exist/);
     }));
 });

@@ -31,6 +31,8 @@ const compile = (folder: string): string =>
 const PROJECT = `
 import { BackfillError, defineBackfill, defineConfig, defineSchemaStep, defineSqlStep, firstOf, migrateOnDeploy,
   type MigratorEvent, requireBackfill, startBackfills } from 'umzug-backfill';
+import { type Finding, lint } from 'umzug-backfill/lint';
+import { type RenderedReport, renderReport } from 'umzug-backfill/report';
 import { BackfillTestError, testBackfill } from 'umzug-backfill/testing';
 
 export const config = defineConfig({ database: { path: 'shop.db', env: 'SHOP_DB' }, steps: ['steps'] });
@@ -57,6 +59,11 @@ export async function test(): Promise<string> {
   const { interruptedBy, skips } = await testBackfill({ backfill, schema: ['CREATE TABLE …', schema, sql], rows });
   const key: bigint | string | undefined = new BackfillTestError('NOT_PRESERVED', '').key ?? skips[0]?.key;
   return interruptedBy + String(key);
+}
+export async function look(): Promise<readonly [readonly Finding[], RenderedReport]> {
+  const report = await renderReport({ path: 'shop.db' });
+  if (report.error instanceof BackfillError) tell(report.error.code);
+  return [(await lint()).findings, report];
 }
 declare function tell(text: string): void;
 `;
@@ -100,6 +107,7 @@ describe('the package', () => {
     const [, ...notices] = read(installed('dist/THIRD-PARTY-NOTICES.txt')).split('\n--- ');
     expect(notices.map((notice) => notice.split(' ', 1)[0])).to.include.members([
       '@observablehq/plot',
+      'commander',
       'd3-scale',
       'linkedom',
     ]);
@@ -138,6 +146,24 @@ describe('the package', () => {
 
   it('runs a backfill of one’s own table, resumes after kill -9, verifies, takes it back', () =>
     useBackfill(app));
+
+  it('loads few files to show a status, and none of what reading does without', async () => {
+    const loaded = folder.file('loaded');
+    const bin = installed(manifest.bin['umzug-backfill'] ?? '');
+    await runIn(app, [process.execPath, bin, 'status'], { NODE_V8_COVERAGE: loaded });
+    const texts = readdirSync(loaded).map((name) => read(loaded, name));
+    const scripts = texts.flatMap((text) => JSON.parse(text).result.map(({ url }: { url: string }) => url));
+    const ours = scripts.flatMap((url) => /umzug-backfill\/dist\/lib\/(.*)$/.exec(url)?.[1] ?? []);
+    expect(ours).to.include.members(['bin.js', 'core.js']);
+    expect(ours.length, ours.join()).to.be.at.most(8);
+    const packages = new Set(scripts.flatMap((url) => /.*\/node_modules\/([^/]+)\//.exec(url)?.[1] ?? []));
+    expect([...packages].sort()).to.deep.equal([
+      'better-sqlite3',
+      'bindings',
+      'file-uri-to-path',
+      'umzug-backfill',
+    ]);
+  });
 
   it('says what is to be installed where a database is named, and its driver is not there', async () => {
     const bin = installed(manifest.bin['umzug-backfill'] ?? '');
