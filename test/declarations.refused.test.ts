@@ -50,7 +50,7 @@ for (const engine of OWN_ENGINES) {
         expect((await failed(up())).code).to.equal('VERIFICATION_FAILED');
         const { code, message } = await failed(down());
         expect(code).to.equal('CONFIRMATION_REQUIRED');
-        expect(message).to.include('30 cells that it filled do not hold what their row derives');
+        expect(message).to.include('30 cells that it filled do not contain what their row derives');
         expect((await plan(['down'])).warnings).to.deep.equal([message]);
         expect(await filled(own)).to.equal(50);
         const { cells } = await down({}, { confirmed: true });
@@ -95,7 +95,7 @@ for (const engine of OWN_ENGINES) {
           }
           const { isPending, drifts } = await status();
           expect(isPending).to.equal(true);
-          expect(drifts[0]?.text).to.equal(`The step ${NAME} is not finished, and its file is gone`);
+          expect(drifts[0]?.text).to.equal(`The step ${NAME} is not finished, and its file is missing`);
           expect(await filled(own)).to.equal(20);
           if (steps.length === 0) continue;
           expect((await down({ to: NAME })).cells[0]).to.include({ reverted: 20 });

@@ -461,7 +461,7 @@ for (const engine of OWN_ENGINES) {
           const { code, message } = await failed(raised.down());
           expect(code).to.equal('STEP_DRIFTED');
           expect(message).to.equal(
-            `${ROWS} cells of ${NAME} were filled by version 1 of \`process\`, which is not in its file any more`,
+            `${ROWS} cells of ${NAME} were filled by version 1 of \`process\`, which is no longer in its file`,
           );
           const { cells } = await succeed(raised.down({}, { confirmed: true }));
           expect(cells).to.deep.equal([{ backfill: NAME, reverted: 0, kept: 0, gone: 0, underivable: ROWS }]);

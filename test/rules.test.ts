@@ -94,7 +94,7 @@ describe('a rule of a project’s own', () => {
       withOwnTable(DDL, withRules([{ title: 'wrong', query }]), async (own) => {
         const { message } = await failureOf('STEP_INVALID', () => own.up());
         expect(message).to.equal(
-          `The query of the rule "wrong" of ${NAME} is no SELECT that this store can run`,
+          `The query of the rule "wrong" of ${NAME} is not a SELECT that this store can run`,
         );
         expect(own.rows('SELECT count(*) FROM parcels WHERE kilos IS NULL')).to.deep.equal([[30]]);
       }));

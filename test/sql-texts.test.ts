@@ -35,7 +35,9 @@ for (const engine of OWN_ENGINES) {
           const commands = own.of({ '001-own': by(expression) });
           for (const command of [() => commands.plan(['up']), () => commands.up()]) {
             const error = await refusalOf('STEP_INVALID', command());
-            expect(error.message).to.match(/^The expression of b in 001-own is none on a single row of t: /);
+            expect(error.message).to.match(
+              /^The expression of b in 001-own cannot be computed on a single row of t: /,
+            );
           }
           expect(await own.rows('SELECT id FROM t WHERE b IS NOT NULL')).to.deep.equal([]);
         }));

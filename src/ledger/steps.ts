@@ -233,8 +233,8 @@ export function findDrift(steps: readonly Step[], records: readonly StepRecord[]
     if (steps.some((step) => step.name === name)) continue;
     const text =
       status === 'applied'
-        ? `The step ${name} is applied, but its file is gone`
-        : `The step ${name} is not finished, and its file is gone`;
+        ? `The step ${name} is applied, but its file is missing`
+        : `The step ${name} is not finished, and its file is missing`;
     drifts.push({ step: name, kind: 'gone', text });
   }
   return drifts;

@@ -17,17 +17,17 @@ export const zhErrors = {
   'Expected `reads` in {what} to be a list of column names': '{what} 中的 `reads` 应为列名的列表',
   'Expected `verdict` in {~what} to be warn or fail, got `{value}`':
     '{what} 中的 `verdict` 应为 warn 或 fail，实际为 `{value}`',
-  'The query of the rule "{title}" of {name} is no SELECT that this store can run':
+  'The query of the rule "{title}" of {name} is not a SELECT that this store can run':
     '{name} 的规则 "{title}" 的查询不是该存储可以运行的 SELECT',
   'Expected `processVersion` in {what} to be an integer, got `{value}`':
     '{what} 中的 `processVersion` 应为整数，实际为 `{value}`',
-  'The expression of {column} in {name} is none on {table}':
+  'The expression of {column} in {name} cannot be computed on {table}':
     '{name} 中 {column} 的表达式不是 {table} 上的有效表达式',
   'The first run of {name} found {#cells} cells to fill and filled none of them: {reasons}':
     '{name} 的首次运行找到 {cells} 个待填充的单元格，但一个也没有填充：{reasons}',
-  'The expression of {column} in {name} is none on a single row of {table}: it has an aggregate, a window function, or another function of several rows':
+  'The expression of {column} in {name} cannot be computed on a single row of {table}: it has an aggregate, a window function, or another function of several rows':
     '{name} 中 {column} 的表达式不能用于 {table} 的单独一行：它含有聚合函数、窗口函数或其他涉及多行的函数',
-  'The query for the index {index} of {name} is none that this store can run':
+  'The query for the index {index} of {name} cannot run on this store':
     '{name} 中针对索引 {index} 的查询不是该存储可以运行的查询',
   '`process` of {name} gave another value of {column} when it was asked again for the row with key {key}':
     '对键为 {key} 的行再次调用时，{name} 的 `process` 为 {column} 给出了不同的值',
@@ -43,7 +43,7 @@ export const zhErrors = {
   'in other processes': '在其他进程中',
   '`checks.lag` in {what} names {column}, which is not a filled column of timestamps':
     '{what} 中的 `checks.lag` 指定了 {column}，它不是所填充的时间戳列',
-  'The step {step} requires {backfill}, which sorts behind it':
+  'The step {step} requires {backfill}, which sorts after it':
     '步骤 {step} 要求 {backfill}，但后者排在它之后',
   'The step {step} requires the backfill {backfill}, which the project does not have':
     '步骤 {step} 要求回填 {backfill}，但项目中没有该回填',
@@ -55,12 +55,12 @@ export const zhErrors = {
   'The value of {column} that {name} derives for the row with key {key} is another one once the row is filled':
     '{name} 为键为 {key} 的行推导的 {column} 的值，在该行填充之后变成了另一个值',
   'The step {step} has changed since it was begun': '步骤 {step} 在开始之后有改动',
-  'The step {name} is not finished, and its file is gone': '步骤 {name} 尚未完成，而其文件已不存在',
-  'The function `process` of {name} reads otherwise than when it filled, and derives other values than {#cells} cells hold':
+  'The step {name} is not finished, and its file is missing': '步骤 {name} 尚未完成，而其文件已不存在',
+  'The function `process` of {name} has changed since it filled, and derives other values than {#cells} cells contain':
     '{name} 的函数 `process` 与填充时的文本不同，且推导出的值与 {cells} 个单元格所保存的不同',
-  'The verification of {name} has failed, and {#cells} cells that it filled do not hold what their row derives: `down` would leave them':
+  'The verification of {name} has failed, and {#cells} cells that it filled do not contain what their row derives: `down` would keep them':
     '{name} 的校验未通过，它填充的 {cells} 个单元格与所在行推导的值不符：`down` 会将它们保留下来',
-  'The present declaration of {name} fills rows that are still to come: umzug-backfill backfill {scan} --rescan fills by it what is NULL, and umzug-backfill down --to {down}, then umzug-backfill up, all of it':
+  'The current declaration of {name} fills later rows: umzug-backfill backfill {scan} --rescan fills NULL cells with it, and umzug-backfill down --to {down}, then umzug-backfill up, all cells':
     '{name} 现在的声明只填充之后到来的行：umzug-backfill backfill {scan} --rescan 按它填充为 NULL 的单元格；umzug-backfill down --to {down}，再运行 umzug-backfill up，则全部重新填充',
   'The ledger of this store is damaged: a row of {table} holds in {column} what this package never writes':
     '此存储的账本已损坏：{table} 有一行的 {column} 列含有本包从不写入的内容',
@@ -72,14 +72,14 @@ export const zhErrors = {
     '此存储的账本格式为 {found}，而本版本的包最高只认识格式 {known}',
   'The ledger of this store has format {#found}, and this version of the package knows the formats from {#known} on':
     '此存储的账本格式为 {found}，而本版本的包只认识格式 {known} 及以后的格式',
-  '{#cells} cells of {name} were filled by version {#version} of `process`, which is not in its file any more':
+  '{#cells} cells of {name} were filled by version {#version} of `process`, which is no longer in its file':
     '{name} 的 {cells} 个单元格由 `process` 的版本 {version} 填充，而该版本已不在其文件中',
-  'The declaration by which {name} has filled {#cells} cells can not be read in the ledger any more':
+  'The declaration with which {name} filled {#cells} cells can no longer be read from the ledger':
     '{name} 填充 {cells} 个单元格所依据的声明，在账本中已无法读取',
   'The step {step} is new, but sorts before {other}, which is applied':
     '步骤 {step} 是新的，却排在已应用的 {other} 之前',
-  'The step {step} is applied, but its file is gone': '步骤 {step} 已应用，但其文件已不存在',
-  'The step {step} is applied, but its file is gone, so that it can not be reverted':
+  'The step {step} is applied, but its file is missing': '步骤 {step} 已应用，但其文件已不存在',
+  'The step {step} is applied, but its file is missing, so that it cannot be reverted':
     '步骤 {step} 已应用，但其文件已不存在，因此无法撤销',
   'The step {step} has no `down`': '步骤 {step} 没有 `down`',
   'The step {step} is not applied': '步骤 {step} 未应用',
@@ -106,8 +106,8 @@ export const zhErrors = {
   'The store is at version {version}; at least {least} is needed': '存储的版本为 {version}，至少需要 {least}',
   'The store is at version {version}, above {made}, and may rest on what this step made: {objects}':
     '存储的版本为 {version}，高于 {made}，可能依赖此步骤创建的内容：{objects}',
-  'The scope of {backfill} is no condition on {table}': '{backfill} 的 `scope` 不是 {table} 上的有效条件',
-  'The columns {columns} of {table} can not be updated': '无法更新 {table} 的列 {columns}',
+  'The scope of {backfill} is not a condition on {table}': '{backfill} 的 `scope` 不是 {table} 上的有效条件',
+  'The columns {columns} of {table} cannot be updated': '无法更新 {table} 的列 {columns}',
   'Each version that is written to {table} or removed from it may fire the trigger {triggers}':
     '每次向 {table} 写入或从中删除版本都可能触发触发器 {triggers}',
   'Each version that is written to {table} or removed from it may fire the triggers {triggers}':
@@ -158,10 +158,10 @@ export const zhErrors = {
   'The backup folder {folder} cannot be written by {~who}': '{who}无法写入用于备份的文件夹 {folder}',
   '{backup} is a backup of another store than {path}': '{backup} 是另一个存储的备份，而不是 {path} 的备份',
   'There is no backup of {path} in {folder}': '{folder} 中没有 {path} 的备份',
-  'There is no backup of {path} in {folder} but those of other users, as {file} of user id {owner}':
+  'All backups of {path} in {folder} belong to other users, such as {file} to user id {owner}':
     '{folder} 中没有 {path} 的备份，只有其他用户的备份，例如用户 ID {owner} 的 {file}',
   'There is no backup at {path}': '{path} 处没有备份',
-  '{path} can not be opened where it is: SQLite needs to write beside it':
+  '{path} cannot be opened where it is: SQLite needs to write next to it':
     '无法在原处打开 {path}：SQLite 需要在其旁边写入文件',
   '{path} is the store itself, or belongs to it': '{path} 就是存储本身，或属于存储的文件',
   'A copy of the store is not safe in {folder}: every user may replace files in {path}':
@@ -180,16 +180,16 @@ export const zhErrors = {
     '{path} 可能出自其他用户之手：任何用户都可以写入 {at}',
   '{path} exists, and SQLite would read it as part of the backup':
     '{path} 存在，SQLite 会把它当作备份的一部分来读取',
-  'The ledger of {store} does not know its newest backup, {path}': '{store} 的账本不认识其最新的备份 {path}',
-  'There is no ledger to read in {store} that would know its newest backup, {path}':
+  'The ledger of {store} does not contain its newest backup, {path}':
+    '{store} 的账本不认识其最新的备份 {path}',
+  '{store} has no readable ledger that could contain its newest backup, {path}':
     '{store} 中没有可读的账本，无法确认其最新的备份 {path}',
-  '{path} is not as it was made: its SHA-256 is not the one in the ledger':
+  '{path} has changed: its SHA-256 is not the one in the ledger':
     '{path} 与创建时不同：其 SHA-256 与账本中的不一致',
-  '{path} is not as it was made: its size is not the one in the ledger':
-    '{path} 与创建时不同：其大小与账本中的不一致',
+  '{path} has changed: its size is not the one in the ledger': '{path} 与创建时不同：其大小与账本中的不一致',
   'a private copy of the backup': '备份的私有副本',
   '{path} is damaged': '{path} 已损坏',
-  '{path} can not be restored: {~reason}': '无法恢复 {path}：{reason}',
+  '{path} cannot be restored: {~reason}': '无法恢复 {path}：{reason}',
   report: '报告',
   'metrics file': '指标文件',
   '{folder} is on {~system}: file locks may not work between machines, so use the store from one machine at a time':

@@ -16,7 +16,7 @@ export const zhPostgres = {
 
   // its schema
   '{~message}, and a run is in progress: {~who}': '{message}，且有运行正在进行：{who}',
-  'Wait until it has ended, then run the same command again; umzug-backfill status says how far it is':
+  'Wait until it has ended, then run the same command again; umzug-backfill status shows its progress':
     '请等待其结束，然后重新运行同一命令；umzug-backfill status 会显示进度',
   object: '对象',
   type: '类型',
@@ -26,7 +26,7 @@ export const zhPostgres = {
     '{hint} ； DATABASE_URL 指定了数据库：要使用它，请传入 --postgres',
   'Leave --db-path out, and name the database with --database-url or DATABASE_URL when a command runs':
     '省略 --db-path，在运行命令时用 --database-url 或 DATABASE_URL 指定数据库',
-  'Give the database of the application with --database-url, add ?options=-csearch_path%3DNAME to the URL where the table is in another schema, or mend the declaration':
+  'Pass the database of the application with --database-url, add ?options=-csearch_path%3DNAME to the URL if the table is in another schema, or fix the declaration':
     '请用 --database-url 给出应用程序的数据库；若表在另一个模式中，请在 URL 后加上 ?options=-csearch_path%3DNAME；或修正声明',
 
   // the run

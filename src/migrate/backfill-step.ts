@@ -99,11 +99,11 @@ function checkName(name: unknown): void {
   if (!hasControlCharacter(text) && stripExtension(text) === text) return;
   throw new BackfillError(
     'STEP_INVALID',
-    msg('Expected `name` in {what} to be one line without the ending of a file, got {value}', {
+    msg('Expected `name` in {what} to be one line without a file extension, got {value}', {
       what: WHAT,
       value: JSON.stringify(text),
     }),
-    msg('Name it {name}', {
+    msg('Set `name` to {name}', {
       name: JSON.stringify(stripExtension(text).replace(/[\u0000-\u001f\u007f]/g, ' ')),
     }),
   );

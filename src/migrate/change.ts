@@ -1,32 +1,22 @@
 import type { StoreSize } from '../db/connection.js';
 import { type AcquireOptions, type LockHolder, RETRY_TIMEOUT_MS } from '../db/connector.js';
 import { CHECKPOINT_PAGES } from '../db/sqlite/store.js';
-import { isFilledBy } from '../engine/filled-by.js';
 import { refuseWorkers } from '../engine/run-options.js';
 import { sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError, rootBackfillError } from '../errors.js';
 import { upgradeLedger, type WriteCommand } from '../ledger/ledger.js';
 import type { Drift } from '../ledger/steps.js';
-import { english } from '../messages/message.js';
+import { english, msg } from '../messages/message.js';
 import { RUN_OPTIONS } from '../option-table.js';
-import { joinRuns } from '../run/runner.js';
 import type { Backup } from '../safety/backup.js';
 import { type DiskNeed, requireDiskSpace } from '../safety/disk.js';
-import { inStep } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';
 import { type PlannedCommand, planCommand, pruneBackups, startCommand } from './backup-policy.js';
 import { type EmptyProbe, recordProbes } from './fill.js';
 import type { MigratorOptions } from './options.js';
-import {
-  backfillsOf,
-  connectorFor,
-  inSnapshot,
-  type OpenSession,
-  type Session,
-  withSession,
-} from './session.js';
-import { refuseTriggers } from './triggers.js';
+import { connectorFor, inSnapshot, type OpenSession, type Session, withSession } from './session.js';
 import { type RunSteps, type StepRunner, withoutUmzug } from './umzug.js';
+import { joinRun } from './workers.js';
 
 /** Growth of a store, relative to its size, when two columns of timestamps and three indexes on them are filled. */
 const GROWTH_RATIO = 0.3;
@@ -230,29 +220,6 @@ async function createUmzug({ project }: MigratorOptions): Promise<StepRunner> {
 }
 
 /**
- * Takes part in runs that another process shares, of backfills whose declaration is the same there.
- *
- * @param joined receives the names of their backfills
- * @returns whether there was such a run
- */
-async function joinRun(options: MigratorOptions, joined: string[]): Promise<boolean> {
-  return await withSession(options, async (session) => {
-    const { store, ledger } = session;
-    let hasJoined = false;
-    for (const step of backfillsOf(options.project)) {
-      if (!(await isFilledBy(store, ledger, step))) continue;
-      if (!(await ledger.runs(step.name)).some(({ status, share = 0 }) => status === 'running' && share < 1))
-        continue;
-      await refuseTriggers(session, [step], 'up', options);
-      if (!(await inStep(step, async () => await joinRuns(store, ledger, step, options)))) continue;
-      hasJoined = true;
-      if (!joined.includes(step.name)) joined.push(step.name);
-    }
-    return hasJoined;
-  });
-}
-
-/**
  * Runs `act` under the run lock of the store.
  *
  * @param how see {@link AcquireOptions}
@@ -276,7 +243,10 @@ export async function withLock<Result>(
 
 /** Rolls back the transaction of a writer that died: SQLite does when the store is opened for writing. */
 async function rollBackJournal({ path, onEvent }: MigratorOptions): Promise<void> {
-  onEvent?.({ event: 'warning', text: 'A writer died in the middle of a transaction: it is rolled back' });
+  onEvent?.({
+    event: 'warning',
+    text: english(msg('A writer died in the middle of a transaction: it is rolled back')),
+  });
   await (await sqliteConnector(path).open({ access: 'write' })).close();
 }
 
@@ -298,6 +268,10 @@ async function requireSpaceToGrow(
   ];
   requireDiskSpace(
     needs,
-    `Make room${backup ? ', back up to another disk with --backup-dir, or do without a backup with --no-backup' : ''}, then run the same command again; nothing was changed`,
+    backup
+      ? msg(
+          'Free disk space, back up to another disk with --backup-dir, or skip the backup with --no-backup, then run the same command again; nothing was changed',
+        )
+      : msg('Free disk space, then run the same command again; nothing was changed'),
   );
 }

@@ -76,20 +76,20 @@ export function chooseBackup(
   throw new BackfillError(
     'BACKUP_UNKNOWN',
     known
-      ? msg('The ledger of {store} does not know its newest backup, {path}', {
+      ? msg('The ledger of {store} does not contain its newest backup, {path}', {
           store: files.path,
           path: newest,
         })
-      : msg('There is no ledger to read in {store} that would know its newest backup, {path}', {
+      : msg('{store} has no readable ledger that could contain its newest backup, {path}', {
           store: files.path,
           path: newest,
         }),
     older === undefined
-      ? msg('If it is the one that you want, pass it: umzug-backfill restore {newest}', {
+      ? msg('If you want that one, pass it: umzug-backfill restore {newest}', {
           newest: shellWord(newest),
         })
       : msg(
-          'If it is the one that you want, pass it: umzug-backfill restore {newest}; the newest that the ledger knows: umzug-backfill restore {known}',
+          'If you want that one, pass it: umzug-backfill restore {newest}; the newest in the ledger: umzug-backfill restore {known}',
           { newest: shellWord(newest), known: shellWord(older) },
         ),
   );
@@ -101,18 +101,20 @@ function noBackup(files: StoreFiles, copies: string): BackfillError {
   return passedOver !== undefined && found?.isFile()
     ? new BackfillError(
         'BACKUP_MISSING',
-        msg(
-          'There is no backup of {path} in {folder} but those of other users, as {file} of user id {owner}',
-          { path: files.path, folder: copies, file: passedOver, owner: found.uid },
-        ),
-        msg('If it is the one that you want, pass it: umzug-backfill restore {newest}', {
+        msg('All backups of {path} in {folder} belong to other users, such as {file} to user id {owner}', {
+          path: files.path,
+          folder: copies,
+          file: passedOver,
+          owner: found.uid,
+        }),
+        msg('If you want that one, pass it: umzug-backfill restore {newest}', {
           newest: shellWord(passedOver),
         }),
       )
     : new BackfillError(
         'BACKUP_MISSING',
         msg('There is no backup of {path} in {folder}', { path: files.path, folder: copies }),
-        msg('Name the file: umzug-backfill restore FILE, or the folder it is in: --backup-dir'),
+        msg('Pass the file: umzug-backfill restore FILE, or its folder: --backup-dir'),
       );
 }
 
@@ -141,8 +143,8 @@ export function compareBackup(
   throw new BackfillError(
     'BACKUP_CHANGED',
     record.bytes === bytes
-      ? msg('{path} is not as it was made: its SHA-256 is not the one in the ledger', { path })
-      : msg('{path} is not as it was made: its size is not the one in the ledger', { path }),
+      ? msg('{path} has changed: its SHA-256 is not the one in the ledger', { path })
+      : msg('{path} has changed: its size is not the one in the ledger', { path }),
     msg(
       'Pass an earlier backup: umzug-backfill restore FILE; if you want what this one contains, pass it with --yes: umzug-backfill restore {path} --yes',
       { path: shellWord(path) },

@@ -92,7 +92,7 @@ function check(options: CreateMigratorOptions) {
       'CONFIG_INVALID',
       msg('{what} has no steps', { what: WHAT }),
       msg(
-        "Name a folder of steps, or give them by name: migrations: 'migrations', backfills: { NAME: defineBackfill({ … }) }",
+        "Pass a folder of steps, or steps by name: migrations: 'migrations', backfills: { NAME: defineBackfill({ … }) }",
       ),
     );
   }
@@ -142,11 +142,11 @@ function checkStep(name: string, definition: unknown, option: string, what: stri
   throw new BackfillError(
     'CONFIG_INVALID',
     msg(
-      'The step {name} of `{option}` in {what} is not made by one of the define functions, or has no name of one line',
+      'The step {name} of `{option}` in {what} was not created by a define function, or its name is not one line',
       { name: JSON.stringify(name), option, what },
     ),
     msg(
-      'Write {option}: { NAME: defineBackfill({ … }) }, with defineSchemaStep(), defineSqlStep() or requireBackfill(NAME) alike',
+      'Write {option}: { NAME: defineBackfill({ … }) }, or one of defineSchemaStep(), defineSqlStep() and requireBackfill(NAME)',
       { option },
     ),
   );

@@ -49,17 +49,17 @@ export function databasePath(database: StoreDatabase, what: string, code: ErrorC
     throw new BackfillError(
       code,
       msg('Expected `database` in {what} to be a path or a connection of better-sqlite3', { what }),
-      msg('Give the path of the store, or what new Database(PATH) returns'),
+      msg('Pass the path of the store, or the result of new Database(PATH)'),
     );
   }
   if (memory) {
     throw new BackfillError(
       'STORE_NOT_A_FILE',
       msg(
-        'The connection given to {what} is to a database in memory or a temporary one, which no second connection can open',
+        'The connection passed to {what} is to a database in memory or a temporary one, which no second connection can open',
         { what },
       ),
-      msg('Give one to a file: new Database(PATH)'),
+      msg('Pass a connection to a file: new Database(PATH)'),
     );
   }
   return resolve(name);
@@ -75,10 +75,10 @@ export function refuseOpenTransaction(database: StoreDatabase, what: string): vo
   throw new BackfillError(
     'STORE_BUSY',
     msg(
-      'The connection given to {what} is in the middle of a transaction, which would keep others from writing',
+      'The connection passed to {what} is in the middle of a transaction, which would keep others from writing',
       { what },
     ),
-    msg('Commit it first, and run umzug outside of transactions: each batch has one of its own'),
+    msg('Commit it first, and run umzug outside of transactions: each batch has a separate one'),
   );
 }
 

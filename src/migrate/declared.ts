@@ -52,11 +52,10 @@ export async function refuseOrphans({ ledger }: Session, project: Project): Prom
   if (orphan === undefined) return;
   throw new BackfillError(
     'STEP_FILE_MISSING',
-    msg('The step {name} is not finished, and its file is gone', { name: orphan }),
-    msg(
-      'Put the file back, then run the same command again; or take back what it has done: umzug-backfill down --to {name}',
-      { name: shellWord(orphan) },
-    ),
+    msg('The step {name} is not finished, and its file is missing', { name: orphan }),
+    msg('Put the file back, then run the same command again; or revert it: umzug-backfill down --to {name}', {
+      name: shellWord(orphan),
+    }),
   );
 }
 
@@ -75,7 +74,13 @@ async function declarationWarning(ledger: Ledger, step: BackfillStep): Promise<s
   const { name } = step;
   const record = await ledger.step(name);
   if (record?.status !== 'applied' || record.fingerprint === fingerprint(step)) return undefined;
-  return `The present declaration of ${name} fills rows that are still to come: umzug-backfill backfill ${shellWord(name)} --rescan fills by it what is NULL, and umzug-backfill down --to ${shellWord(name)}, then umzug-backfill up, all of it`;
+  const [scan, down] = [shellWord(name), shellWord(name)];
+  return english(
+    msg(
+      'The current declaration of {name} fills later rows: umzug-backfill backfill {scan} --rescan fills NULL cells with it, and umzug-backfill down --to {down}, then umzug-backfill up, all cells',
+      { name, scan, down },
+    ),
+  );
 }
 
 /**
@@ -108,7 +113,7 @@ function lostFiller(
   if (version === undefined)
     return new BackfillError(
       'STEP_DRIFTED',
-      msg('The declaration by which {name} has filled {cells} cells can not be read in the ledger any more', {
+      msg('The declaration with which {name} filled {cells} cells can no longer be read from the ledger', {
         name,
         cells,
       }),
@@ -117,7 +122,7 @@ function lostFiller(
   return new BackfillError(
     'STEP_DRIFTED',
     msg(
-      '{cells} cells of {name} were filled by version {version} of `process`, which is not in its file any more',
+      '{cells} cells of {name} were filled by version {version} of `process`, which is no longer in its file',
       { cells, name, version },
     ),
     msg(
@@ -142,7 +147,7 @@ async function refuseUndone(session: Session, step: BackfillStep): Promise<void>
     throw new BackfillError(
       'PROCESS_CHANGED',
       msg(
-        'The function `process` of {name} reads otherwise than when it filled, and derives other values than {cells} cells hold',
+        'The function `process` of {name} has changed since it filled, and derives other values than {cells} cells contain',
         { name, cells: underivable },
       ),
       msg(
@@ -153,11 +158,11 @@ async function refuseUndone(session: Session, step: BackfillStep): Promise<void>
     throw new BackfillError(
       'CONFIRMATION_REQUIRED',
       msg(
-        'The verification of {name} has failed, and {cells} cells that it filled do not hold what their row derives: `down` would leave them',
+        'The verification of {name} has failed, and {cells} cells that it filled do not contain what their row derives: `down` would keep them',
         { name, cells: kept },
       ),
       msg(
-        'Put back what has changed since it filled them, be it the rows or what `process` goes by, and run the same command again; or run it again with --yes: those cells then stay as they are',
+        'Undo what has changed since then, in the rows or in what `process` reads, and run the same command again; or run it again with --yes: those cells then stay as they are',
       ),
     );
 }

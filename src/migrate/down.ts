@@ -67,7 +67,7 @@ function findReverts(
     if (!step) {
       throw new BackfillError(
         'STEP_FILE_MISSING',
-        msg('The step {step} is applied, but its file is gone, so that it can not be reverted', {
+        msg('The step {step} is applied, but its file is missing, so that it cannot be reverted', {
           step: name,
         }),
         msg('Put the step file back, then run the same command again'),
@@ -77,7 +77,7 @@ function findReverts(
       throw new BackfillError(
         'STEP_IRREVERSIBLE',
         msg('The step {step} has no `down`', { step: name }),
-        msg('Give it a `down`, or stop before it with --to NAME'),
+        msg('Add a `down`, or stop before it with --to NAME'),
       );
     }
     return step;

@@ -24,7 +24,7 @@ export function refuseDuplicateSqlite(): void {
       { path: second },
     ),
     msg(
-      'Let the application use the same better-sqlite3 (npm ls better-sqlite3), or run umzug-backfill up as a second process',
+      'Use the same better-sqlite3 in the application (npm ls better-sqlite3), or run umzug-backfill up as a second process',
     ),
   );
 }

@@ -1,5 +1,6 @@
 import { flatMapEach } from '../each.js';
 import { count } from '../format.js';
+import { english, msg } from '../messages/message.js';
 import { applyBackfillStep, catchUp, type FillOutcome, rerun } from '../run/runner.js';
 import { type CatchUpProbe, needsCatchUp, probeOf, recordProbe } from '../run/waiting.js';
 import { fingerprint, inStep } from '../steps/step.js';
@@ -58,9 +59,14 @@ function warnOfFilledAgain(
 ): void {
   if (filledAgain === 0) return;
   const cells = count(filledAgain);
-  const text = haveKeysRestarted
-    ? `The keys of ${table} begin again: ${cells} cells were filled in rows with keys that ${name} had filled before`
-    : `${cells} cells that ${name} had filled were NULL again, and were filled again`;
+  const text = english(
+    haveKeysRestarted
+      ? msg(
+          'The keys of {table} begin again: {cells} cells were filled in rows with keys that {name} had filled before',
+          { table, cells, name },
+        )
+      : msg('{cells} cells that {name} had filled were NULL again, and were filled again', { cells, name }),
+  );
   warnings.push(text);
   options.onEvent?.({ event: 'warning', text });
 }

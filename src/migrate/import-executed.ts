@@ -98,14 +98,16 @@ async function reader(from: ImportOptions['from']): Promise<(store: Store) => Pr
       throw new BackfillError(
         'TABLE_MISSING',
         msg('The store has no table {table} to import names from', { table }),
-        msg('Name the table of the storage until now; sqlite3 STORE .tables lists those of the store'),
+        msg(
+          'Set `from.table` to the table of the previous storage; sqlite3 STORE .tables lists those of the store',
+        ),
       );
     }
     if ((await absentColumns(store, table, [column])).size > 0) {
       throw new BackfillError(
         'COLUMN_MISSING',
         msg('The table {table} has no column {column} to import names from', { table, column }),
-        msg('Name the column with the names of migrations as `from.column`'),
+        msg('Set `from.column` to the column with the names of migrations'),
       );
     }
     return await store.project.pluck(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
@@ -116,8 +118,8 @@ function asText(name: unknown): string {
   if (typeof name === 'string' && name !== '') return name;
   throw new BackfillError(
     'IMPORT_REFUSED',
-    msg('Among the names to import is one that is no text'),
-    msg('Mend it where it stands, or name the right column; nothing was imported'),
+    msg('One of the names to import is not a text'),
+    msg('Fix it in the other storage, or set `from.column`; nothing was imported'),
   );
 }
 
@@ -134,7 +136,7 @@ async function refuseConflict(
   throw new BackfillError(
     'IMPORT_REFUSED',
     halfDone
-      ? msg('The other storage says that {name} is executed, and the ledger that it is half done', {
+      ? msg('The other storage says that {name} is executed, and the ledger that it is unfinished', {
           name: halfDone.name,
         })
       : msg(
@@ -142,9 +144,7 @@ async function refuseConflict(
           { names: missing.join(', ') },
         ),
     halfDone
-      ? msg(
-          'Finish it first, or take it back: run umzug on the other storage once more; nothing was imported',
-        )
+      ? msg('Finish it first, or revert it: run umzug on the other storage once more; nothing was imported')
       : msg(
           'If they are executed, log each: await ledgerStorage(PATH).logMigration({ name }); nothing was imported',
         ),

@@ -84,7 +84,7 @@ function checkSelection(
   throw new BackfillError(
     'USAGE',
     msg('Expected `rerun` in {what} to be THROW or SKIP, got `{value}`', { what, value: String(rerun) }),
-    msg('No step runs over what it has done; a backfill runs again with backfill(NAME, { rescan: true })'),
+    msg('A step is never applied twice; a backfill runs again with backfill(NAME, { rescan: true })'),
   );
 }
 

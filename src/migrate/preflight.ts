@@ -5,7 +5,7 @@ import { absentColumns } from '../engine/inspect.js';
 import { expressionSql, scopeSql } from '../engine/rows.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { english, msg } from '../messages/message.js';
+import { english, type Message, msg } from '../messages/message.js';
 import { existingObjects } from '../run/schema.js';
 import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
@@ -72,16 +72,21 @@ async function requireTable(store: Store, table: string): Promise<void> {
   );
 }
 
-function missingTableHint(store: Store, table: string): string {
+function missingTableHint(store: Store, table: string): Message {
   const isOfServer = store.files === undefined;
   const [, schema, name] = /^([^.]+)\.([^.]+)$/.exec(table) ?? [];
   if (schema !== undefined && name !== undefined)
     return isOfServer
-      ? `Declare table: '${name}', without a schema, and add ?options=-csearch_path%3D${schema} to the URL: tables are looked for in the search path`
-      : `Declare table: '${name}', without a schema`;
+      ? msg(
+          "Declare table: '{name}', without a schema, and add ?options=-csearch_path%3D{schema} to the URL: tables are looked for in the search path",
+          { name, schema },
+        )
+      : msg("Declare table: '{name}', without a schema", { name });
   return isOfServer
-    ? 'Give the database of the application with --database-url, add ?options=-csearch_path%3DNAME to the URL where the table is in another schema, or mend the declaration'
-    : 'Give the path of a store that the application has made with --db-path, or mend the declaration';
+    ? msg(
+        'Pass the database of the application with --database-url, add ?options=-csearch_path%3DNAME to the URL if the table is in another schema, or fix the declaration',
+      )
+    : msg('Pass the path of a store of the application with --db-path, or fix the declaration');
 }
 
 /** Returns the columns that schema steps create, as folded `table.column`. */
@@ -138,7 +143,7 @@ export async function checkBackfill(
         columns: missing.join(', '),
         step: step.name,
       }),
-      msg('Add it in a step that sorts before {step}, or mend the declaration', { step: step.name }),
+      msg('Add it in a step that sorts before {step}, or fix the declaration', { step: step.name }),
     );
   }
   await store.dialect.checkKey(store, step);
@@ -147,8 +152,8 @@ export async function checkBackfill(
   ) {
     throw new BackfillError(
       'STEP_INVALID',
-      msg('The scope of {backfill} is no condition on {table}', { backfill: step.name, table }),
-      msg('Mend `scope` in {file}: it may name columns of {table} only', { file: step.path, table }),
+      msg('The scope of {backfill} is not a condition on {table}', { backfill: step.name, table }),
+      msg('Fix `scope` in {file}: it may name columns of {table} only', { file: step.path, table }),
     );
   }
   await checkScope(store, step);
@@ -163,8 +168,11 @@ async function checkQueries(store: Store, { name, path, checks }: BackfillStep):
     if (await store.isReadOnlyQuery(query)) continue;
     throw new BackfillError(
       'STEP_INVALID',
-      msg('The query of the rule "{title}" of {name} is no SELECT that this store can run', { title, name }),
-      msg('Mend `checks.rules` in {path}', { path }),
+      msg('The query of the rule "{title}" of {name} is not a SELECT that this store can run', {
+        title,
+        name,
+      }),
+      msg('Fix `checks.rules` in {path}', { path }),
     );
   }
   for (const { index, query } of checks.indexes ?? []) {
@@ -173,8 +181,8 @@ async function checkQueries(store: Store, { name, path, checks }: BackfillStep):
     if (!error) continue;
     throw new BackfillError(
       'STEP_INVALID',
-      msg('The query for the index {index} of {name} is none that this store can run', { index, name }),
-      msg('Mend `checks.indexes` in {path}: one statement, without parameters', { path }),
+      msg('The query for the index {index} of {name} cannot run on this store', { index, name }),
+      msg('Fix `checks.indexes` in {path}: one statement, without parameters', { path }),
       { cause: error },
     );
   }
@@ -214,9 +222,9 @@ async function checkExpressions(store: Store, { name, table, path, columns }: Ba
     if (error)
       throw new BackfillError(
         'STEP_INVALID',
-        msg('The expression of {column} in {name} is none on {table}', { column, name, table }),
+        msg('The expression of {column} in {name} cannot be computed on {table}', { column, name, table }),
         msg(
-          'Mend sql() in {path}: it may name columns of {table}, which the store has or an earlier step makes',
+          'Fix sql() in {path}: it may name columns of {table}, which the store has or an earlier step makes',
           { path, table },
         ),
         { cause: error },
@@ -226,11 +234,11 @@ async function checkExpressions(store: Store, { name, table, path, columns }: Ba
       throw new BackfillError(
         'STEP_INVALID',
         msg(
-          'The expression of {column} in {name} is none on a single row of {table}: it has an aggregate, a window function, or another function of several rows',
+          'The expression of {column} in {name} cannot be computed on a single row of {table}: it has an aggregate, a window function, or another function of several rows',
           { column, name, table },
         ),
         msg(
-          'Mend sql() in {path}: put what is of several rows into a subquery, as in (SELECT max(n) FROM other)',
+          'Fix sql() in {path}: move what reads several rows into a subquery, such as (SELECT max(n) FROM other)',
           { path },
         ),
         { cause },
@@ -257,11 +265,11 @@ async function checkUpdatable(
   if (!error) return;
   throw new BackfillError(
     'SCHEMA_BLOCKED',
-    msg('The columns {columns} of {table} can not be updated', {
+    msg('The columns {columns} of {table} cannot be updated', {
       columns: present.map(({ name }) => name).join(', '),
       table,
     }),
-    msg('Look for a generated column or a broken trigger: sqlite3 STORE {sql}', {
+    msg('Check for a generated column or a broken trigger: sqlite3 STORE {sql}', {
       sql: shellWord(`.schema ${table}`),
     }),
     { cause: error },
@@ -278,7 +286,9 @@ export async function requireApplied({ store, ledger }: Session, step: BackfillS
   if (status !== 'applied') {
     throw new BackfillError(
       'STEP_NOT_APPLIED',
-      `The step ${step.name} is ${status === undefined ? 'not' : 'only partly'} applied`,
+      status === undefined
+        ? msg('The step {step} is not applied', { step: step.name })
+        : msg('The step {step} is only partly applied', { step: step.name }),
       msg('Apply it first: umzug-backfill up'),
     );
   }

@@ -4,7 +4,7 @@ import { hasJournalHeader, locateStore, SIDECARS, type StoreFiles } from '../db/
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { openSqlite, sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { checkRequirements } from '../run/schema.js';
 import {
   backUp,
@@ -27,6 +27,9 @@ import {
   readKnownBackups,
 } from './chosen-backup.js';
 import type { MigratorOptions } from './options.js';
+
+/** Maximum attempts to copy the store and write the backup without a write by another process in between. */
+const TRIES = 3;
 
 /** Result of `restore`, or of its dry run. */
 export interface RestoreResult {
@@ -72,8 +75,8 @@ export async function restore(
       return resultOf(options, plan, digest);
     }
   }
-  const connector = sqliteConnector(options.path, { files });
-  return await withLock({ ...options, connector }, () => restoreAlone(options, given));
+  const how = { ...options, connector: sqliteConnector(options.path, { files }) };
+  return await withLock(how, () => restoreAlone(options, given));
 }
 
 /** What to restore. */
@@ -102,7 +105,7 @@ async function choose(
   const found = locateBackup(backup.path);
   const ownFiles = ['', ...SIDECARS, '.lock'].map((end) => files.path + end);
   if (ownFiles.some((path) => pathExists(path) && isSameFile(found.path, path)))
-    throw unusable(`${backup.path} is the store itself, or belongs to it`);
+    throw unusable(msg('{path} is the store itself, or belongs to it', { path: backup.path }));
   refuseUnsafeCopy(files, backup.path, { backup: found, isKnown: backup.record !== undefined });
   requireSpace(files, copies, found.mainBytes);
   return { files, copies, backup: { ...backup, path: found.path }, known };
@@ -127,15 +130,12 @@ function locateLive(path: string): StoreFiles {
       'STORE_MISSING',
       error.message,
       msg(
-        'If it is lost, make an empty file in its place, as its owner, and run the same command again: touch STORE',
+        'If it is lost, create an empty file in its place, as its owner, and run the same command again: touch STORE',
       ),
       { cause: error },
     );
   }
 }
-
-/** Maximum attempts to copy the store and write the backup without a write by another process in between. */
-const TRIES = 3;
 
 async function restoreAlone(options: MigratorOptions, given: string | undefined): Promise<RestoreResult> {
   const files = locateLive(options.path);
@@ -151,9 +151,7 @@ async function restoreAlone(options: MigratorOptions, given: string | undefined)
       return { ...result, ...done };
     }
   });
-  return await act.catch((error: unknown) => {
-    throw toBackfillError(error, 'while restoring it');
-  });
+  return await act.catch((error: unknown) => Promise.reject(toBackfillError(error, 'while restoring it')));
 }
 
 /**
@@ -203,7 +201,7 @@ function refuseForeign(backup: string, files: StoreFiles): void {
     'CONFIRMATION_REQUIRED',
     msg('{backup} is a backup of another store than {path}', { backup, path: files.path }),
     msg(
-      'Name its own store with --db-path; if this one is to be overwritten with it, run the same command again with --yes',
+      'Pass its own store with --db-path; to overwrite this one with it, run the same command again with --yes',
     ),
   );
 }
@@ -218,7 +216,7 @@ function locateBackup(path: string): StoreFiles {
     throw new BackfillError(
       'BACKUP_MISSING',
       msg('There is no backup at {path}', { path }),
-      msg('Name one that is there, or none for the newest: umzug-backfill restore'),
+      msg('Pass one that exists, or none for the newest: umzug-backfill restore'),
       { cause: error },
     );
   }
@@ -234,7 +232,7 @@ async function checkBackup(
   let source: SqliteStore | undefined;
   try {
     source = openSqlite(locateStore(at, { isCopy: true }), { access: 'read' });
-    if ((await checkDamage(source, check)) === false) throw unusable(`${path} is damaged`);
+    if ((await checkDamage(source, check)) === false) throw unusable(msg('{path} is damaged', { path }));
     await checkRequirements(source, project.config.requires);
   } catch (error) {
     if (!(error instanceof BackfillError)) throw error;
@@ -242,8 +240,8 @@ async function checkBackup(
     if (error.code === 'STORE_READONLY' || error.code === 'STORE_FOLDER_READONLY') {
       throw new BackfillError(
         'BACKUP_UNUSABLE',
-        msg('{path} can not be opened where it is: SQLite needs to write beside it', { path }),
-        msg('Copy it to a folder that this user may write, and name the copy: umzug-backfill restore COPY'),
+        msg('{path} cannot be opened where it is: SQLite needs to write next to it', { path }),
+        msg('Copy it to a folder that this user may write, and pass the copy: umzug-backfill restore COPY'),
         { cause: error },
       );
     }
@@ -253,16 +251,14 @@ async function checkBackup(
   }
 }
 
-function notRestorable(path: string, error: BackfillError): BackfillError {
-  const reason = error.message.charAt(0).toLowerCase() + error.message.slice(1);
-  return unusable(`${path} can not be restored: ${reason}`, error);
-}
+const notRestorable = (path: string, error: BackfillError): BackfillError =>
+  unusable(msg('{path} cannot be restored: {reason}', { path, reason: error.texts.message }), error);
 
-function unusable(message: string, cause?: unknown): BackfillError {
+function unusable(message: Message, cause?: unknown): BackfillError {
   return new BackfillError(
     'BACKUP_UNUSABLE',
     message,
-    msg('Name another backup: umzug-backfill restore FILE; nothing was changed'),
+    msg('Pass another backup: umzug-backfill restore FILE; nothing was changed'),
     { cause },
   );
 }
@@ -276,7 +272,9 @@ function requireSpace({ folder, mainBytes, walBytes }: StoreFiles, copies: strin
       { what: 'a private copy of the backup', bytes, folder },
       { what: 'the restored store and its journal', bytes: restored, folder },
     ],
-    'Make room, or name another disk for the copy with --backup-dir, then run the same command again; nothing was changed',
+    msg(
+      'Free disk space, or pass another disk for the copy with --backup-dir, then run the same command again; nothing was changed',
+    ),
   );
 }
 

@@ -154,12 +154,12 @@ export function requiredBackfill(
   throw new BackfillError(
     'STEP_INVALID',
     found
-      ? msg('The step {step} requires {backfill}, which sorts behind it', { step: name, backfill })
+      ? msg('The step {step} requires {backfill}, which sorts after it', { step: name, backfill })
       : msg('The step {step} requires the backfill {backfill}, which the project does not have', {
           step: name,
           backfill,
         }),
-    msg('Name in {file} a backfill that comes before it', { file: path }),
+    msg('Set a backfill in {file} that sorts before it', { file: path }),
   );
 }
 

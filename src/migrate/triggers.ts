@@ -1,6 +1,6 @@
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { english, type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Step } from '../steps/step.js';
 import type { MigratorOptions } from './options.js';
@@ -18,24 +18,29 @@ export async function refuseTriggers(
   direction: 'up' | 'down',
   { allowTriggers = false, onEvent }: Pick<MigratorOptions, 'allowTriggers' | 'onEvent'>,
 ): Promise<void> {
-  const allow = (text: string, table: string): void => {
+  const allow = (message: Message, table: string): void => {
     if (!allowTriggers)
       throw new BackfillError(
         'TRIGGERS_WOULD_FIRE',
-        text,
+        message,
         msg(
-          'Look at what they do: sqlite3 STORE {command}; if they may run for every row that is updated, run it again with --allow-triggers',
+          'Check what they do: sqlite3 STORE {command}; if they may run for every row that is updated, run it again with --allow-triggers',
           { command: shellWord(`.schema ${table}`) },
         ),
       );
-    onEvent?.({ event: 'warning', text });
+    onEvent?.({ event: 'warning', text: english(message) });
   };
-  const named = (triggers: readonly string[]): string =>
-    `${triggers.length > 1 ? 'the triggers' : 'the trigger'} ${triggers.join(', ')}`;
   for (const { table, columns } of steps.filter(isBackfill)) {
     const names = columns.map(({ name }) => name);
     const triggers = await store.dialect.updateTriggers(store, table, names);
-    if (triggers.length > 0) allow(`Each update of ${table} fires ${named(triggers)}`, table);
+    if (triggers.length === 0) continue;
+    const list = triggers.join(', ');
+    allow(
+      triggers.length > 1
+        ? msg('Each update of {table} fires the triggers {names}', { table, names: list })
+        : msg('Each update of {table} fires the trigger {name}', { table, name: list }),
+      table,
+    );
   }
   for (const step of store.files ? steps : []) {
     if (step.kind !== 'schema' || !step.version) continue;
@@ -50,6 +55,18 @@ export async function refuseTriggers(
         ? (await planSchemaStep(store, step)).first.map(({ creates }) => creates)
         : await ledger.objects(step.name);
     if (!objects.some(({ kind }) => kind === 'version')) continue;
-    allow(`Each version that is written to ${table} or removed from it may fire ${named(triggers)}`, table);
+    const values = { table, triggers: triggers.join(', ') };
+    allow(
+      triggers.length > 1
+        ? msg(
+            'Each version that is written to {table} or removed from it may fire the triggers {triggers}',
+            values,
+          )
+        : msg(
+            'Each version that is written to {table} or removed from it may fire the trigger {triggers}',
+            values,
+          ),
+      table,
+    );
   }
 }

@@ -2,6 +2,7 @@ import { filterEach } from '../each.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { count } from '../format.js';
 import { refuseNewerPackage, stepStorage } from '../ledger/steps.js';
+import { english, msg } from '../messages/message.js';
 import { beginBackfillStep } from '../run/runner.js';
 import { applySchemaStep, applySqlStep } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
@@ -138,7 +139,13 @@ function nothingFilled({
   skips,
 }: Extract<MigratorEvent, { readonly event: 'nothing_filled' }>): string {
   const reasons = Object.entries(skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
-  return `The first run of ${backfill} found ${count(cells)} cells to fill and filled none of them: ${reasons.join(', ')}`;
+  return english(
+    msg('The first run of {name} found {cells} cells to fill and filled none of them: {reasons}', {
+      name: backfill,
+      cells: count(cells),
+      reasons: reasons.join(', '),
+    }),
+  );
 }
 
 /** Recreates missing columns and indexes, then catches up and verifies applied backfills, because later steps may build on them. */

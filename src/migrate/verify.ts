@@ -103,7 +103,7 @@ export async function besideRun<Result>(
       error.code,
       msg('{message}, and a run is in progress: {who}', { message: error.message, who }),
       msg(
-        'Wait until it has ended, then run the same command again; umzug-backfill status says how far it is',
+        'Wait until it has ended, then run the same command again; umzug-backfill status shows its progress',
       ),
       { cause: error },
     );

@@ -1,8 +1,11 @@
 import { anySignal } from '../abort.js';
+import { isFilledBy } from '../engine/filled-by.js';
 import { rootBackfillError } from '../errors.js';
-import type { WithWorkers } from '../run/runner.js';
+import { joinRuns, type WithWorkers } from '../run/runner.js';
+import { inStep } from '../steps/step.js';
 import type { MigratorEvent, MigratorOptions } from './options.js';
-import { withSession } from './session.js';
+import { backfillsOf, withSession } from './session.js';
+import { refuseTriggers } from './triggers.js';
 
 /** Events that only the leader logs, because the loops of the other workers begin and end within its loop. */
 const LEADERS: ReadonlySet<MigratorEvent['event']> = new Set([
@@ -59,4 +62,27 @@ export function workersOf(options: MigratorOptions): WithWorkers | undefined {
     }
     await others;
   };
+}
+
+/**
+ * Takes part in runs that another process shares, of backfills whose declaration is the same there.
+ *
+ * @param joined receives the names of their backfills
+ * @returns whether there was such a run
+ */
+export async function joinRun(options: MigratorOptions, joined: string[]): Promise<boolean> {
+  return await withSession(options, async (session) => {
+    const { store, ledger } = session;
+    let hasJoined = false;
+    for (const step of backfillsOf(options.project)) {
+      if (!(await isFilledBy(store, ledger, step))) continue;
+      if (!(await ledger.runs(step.name)).some(({ status, share = 0 }) => status === 'running' && share < 1))
+        continue;
+      await refuseTriggers(session, [step], 'up', options);
+      if (!(await inStep(step, async () => await joinRuns(store, ledger, step, options)))) continue;
+      hasJoined = true;
+      if (!joined.includes(step.name)) joined.push(step.name);
+    }
+    return hasJoined;
+  });
 }

@@ -167,7 +167,7 @@ describe('a project of its own', () => {
     await run('up');
     rmSync(join(project, 'steps/002-two.js'));
     expect((await run('up')).stdout).to.include(
-      'warning: The step 002-two is applied, but its file is gone.',
+      'warning: The step 002-two is applied, but its file is missing.',
     );
     expect(await kinds('status')).to.deep.equal(['002-two gone']);
     await refused('STEP_DRIFTED', 'up', '--strict');
