@@ -188,7 +188,7 @@ const isPromise = (value: unknown): boolean => {
   try {
     return typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function';
   } catch {
-    return false; // a getter threw: reading the entry will report it
+    return false; // a getter threw: the entry is skipped when it is read
   }
 };
 

@@ -86,7 +86,7 @@ export const zhEngine = {
   Filling: '填充',
   'generated column': '生成列',
   'another {kind} named {name}': '另一个名为 {name} 的{kind}',
-  '`down` will be blocked by {object}': '`down` 将被 {object} 阻挡',
+  '`down` will be blocked by {~object}': '`down` 将被 {object} 阻挡',
   '`down`': '执行 `down` ',
   'An UPDATE': '执行 UPDATE',
   'while the WAL of {backfill} was pinned': '在等待 {backfill} 被占住的 WAL 时',
