@@ -24,7 +24,7 @@ function spreadFigure({ bars, rows, negative, zero }: LagSeries, context: Render
   const { say } = context;
   const title = say('Distribution of lags');
   const caption = [
-    say('Number of rows by lag, for {rows} rows; the lag axis is logarithmic.', { rows: count(rows) }),
+    say('Number of rows by lag, for {rows} rows, on a logarithmic scale.', { rows: count(rows) }),
     ...(negative > 0
       ? [
           say('{rows} rows have the second time before the first; they are not drawn.', {
