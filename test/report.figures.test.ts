@@ -189,7 +189,7 @@ describe('the lags of a report', () => {
       async (page, path) => {
         const spread = expectFigure(page, 'Distribution of lags');
         expect(spread.caption)
-          .to.include('Number of rows by lag, for 5 rows;')
+          .to.include('Number of rows by lag, for 5 rows, ')
           .and.include(' 1 rows have the second time before the first;')
           .and.include(' 1 rows have the same time twice;');
         expect(spread.rows.filter(([, , rows]) => rows !== '0')).to.deep.equal([

@@ -38,7 +38,7 @@ export const zhReport = {
   // lags
   'Lag from {from} to {to}': '从 {from} 到 {to} 的延迟',
   'Distribution of lags': '延迟分布',
-  'Number of rows by lag, for {rows} rows; the lag axis is logarithmic.':
+  'Number of rows by lag, for {rows} rows, on a logarithmic scale.':
     '{rows} 行中各种延迟的行数；延迟轴为对数刻度。',
   '{rows} rows have the second time before the first; they are not drawn.':
     '{rows} 行的第二个时间早于第一个，未绘出。',

@@ -32,7 +32,7 @@ ${body}</tbody></table></div>
 `;
 }
 
-/** Renders a chart with its caption, its legend, and its data as a table. */
+/** Renders a chart with its caption, its legend, and its data as a table. Title and caption are its label for screen readers. */
 export function figure(
   { say }: RenderContext,
   {
@@ -40,13 +40,13 @@ export function figure(
     caption,
     legend,
     chart,
-    figures,
+    data,
   }: {
     readonly title: string;
-    readonly caption: Content;
+    readonly caption: string;
     readonly legend?: readonly (readonly [series: string, name: string])[];
-    readonly chart: Html;
-    readonly figures: Html;
+    readonly chart: (label: string) => Html;
+    readonly data: Html;
   },
 ): Html {
   const keys = legend?.map(
@@ -55,9 +55,9 @@ export function figure(
   return html`<figure>
 <figcaption><strong>${title}</strong> ${caption}</figcaption>
 ${keys ? html`<p class="legends">${keys}</p>` : undefined}
-${chart}
+${chart(`${title}. ${caption}`)}
 <details><summary>${say('Data table')}</summary>
-${figures}</details>
+${data}</details>
 </figure>
 `;
 }

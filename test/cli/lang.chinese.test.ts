@@ -64,7 +64,7 @@ describe('in Chinese', () => {
       expectChinese(result);
       expectAligned(result.stdout);
       expect(result.stderr).to.match(
-        /^VERIFICATION_FAILED: .* 的校验失败：覆盖率、.*索引使用、.*完整性。\n {2}→ umzug-backfill backfill /m,
+        /^VERIFICATION_FAILED: .* 的校验失败：覆盖率、.*索引使用、.*完整性。\n {2}→ 请运行：umzug-backfill backfill /m,
       );
       const english = await runCli(['verify', '--min-coverage', '99.9', '--db-path', path]);
       expectSameCommands(result.stderr, english.stderr);

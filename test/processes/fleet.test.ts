@@ -133,7 +133,7 @@ describe('several stores', () => {
     });
     const { stdout } = await run(['up', '--no-backup', '--lang', 'zh']);
     expect(stdout).to.include(`${path}：未校验\n  VERIFICATION_FAILED: v021-2-decision-fields 的校验失败：`);
-    const [, hint = ''] = /→ umzug-backfill (backfill --db-path .* --rescan) 以/.exec(stdout) ?? [];
+    const [, hint = ''] = /→ 请运行 umzug-backfill (backfill --db-path .* --rescan) ，以/.exec(stdout) ?? [];
     expect((await runCli(hint.split(' '))).code).to.equal(0);
     expect(stdout).to.match(/│ 完成 +│ 2 +│/);
   });

@@ -223,7 +223,7 @@ describe('rows that were refused, on the command line', () => {
 
     const short = await look(['verify', '--min-coverage', '100'], 5);
     change(path, 'DROP TRIGGER refusing');
-    const hint = /→ umzug-backfill (.*) --db-path \S+ (.*)\n$/.exec(short.stderr)?.slice(1) ?? [];
+    const hint = /→ Run: umzug-backfill (.*) --db-path \S+ (.*)\n$/.exec(short.stderr)?.slice(1) ?? [];
     expect(hint.join(' ')).to.equal(`backfill ${name} --rescan`);
     await run(hint.join(' ').split(' '));
     await look(['verify', '--min-coverage', '100']);

@@ -52,8 +52,8 @@ export function coverageSection(
 ${figure(context, {
   title,
   caption,
-  chart: coverageChart(`${title}. ${caption}`, bars),
-  figures: table(
+  chart: (label) => coverageChart(label, bars),
+  data: table(
     [
       { title: groupBy ?? say('Rows') },
       number(say('Rows')),

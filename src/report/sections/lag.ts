@@ -24,7 +24,7 @@ function spreadFigure({ bars, rows, negative, zero }: LagSeries, context: Render
   const { say } = context;
   const title = say('Distribution of lags');
   const caption = [
-    say('Number of rows by lag, for {rows} rows; the lag axis is logarithmic.', { rows: count(rows) }),
+    say('Number of rows by lag, for {rows} rows, on a logarithmic scale.', { rows: count(rows) }),
     ...(negative > 0
       ? [
           say('{rows} rows have the second time before the first; they are not drawn.', {
@@ -40,8 +40,8 @@ function spreadFigure({ bars, rows, negative, zero }: LagSeries, context: Render
   return figure(context, {
     title,
     caption,
-    chart: lagHistogram(`${title}. ${caption}`, bars, say('Rows')),
-    figures: table(
+    chart: (label) => lagHistogram(label, bars, say('Rows')),
+    data: table(
       [number(say('From')), number(say('Below')), number(say('Rows'))],
       bars.map((bar) => [seconds(bar.fromSeconds), seconds(bar.toSeconds), count(bar.rows)]),
       title,
@@ -75,8 +75,8 @@ function timeFigure(
       ['series-1', 'p50'],
       ['series-2 dashed', 'p95'],
     ],
-    chart: lagOverTime(`${title}. ${caption}`, buckets, bucketMs, say('Lag')),
-    figures: table(
+    chart: (label) => lagOverTime(label, buckets, bucketMs, say('Lag')),
+    data: table(
       [whole(say('From')), number(say('Rows')), number('p50'), number('p95')],
       buckets.map((bucket) => [
         instantUtc(bucket.startMs),

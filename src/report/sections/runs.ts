@@ -55,7 +55,7 @@ ${batchCount === 0 ? undefined : batchFigures(points, context)}`;
 
 function batchFigures(points: BackfillFacts['points'], context: RenderContext): Html[] {
   const { say } = context;
-  const figures = table(
+  const data = table(
     [
       number(say('Batch')),
       number(say('Run')),
@@ -92,8 +92,8 @@ function batchFigures(points: BackfillFacts['points'], context: RenderContext): 
     figure(context, {
       title,
       caption,
-      chart: batchesChart(`${title}. ${caption}`, points, series, { series: name, batch: say('Batch') }),
-      figures,
+      chart: (label) => batchesChart(label, points, series, { series: name, batch: say('Batch') }),
+      data,
     }),
   );
 }

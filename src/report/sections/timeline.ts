@@ -18,8 +18,8 @@ export function timelineSection(facts: ReportFacts, context: RenderContext): Htm
       : figure(context, {
           title,
           caption,
-          chart: timelineChart(`${title}. ${caption}`, events),
-          figures: html`${commandsTable(facts, context)}${verdictsTable(facts, context)}`,
+          chart: (label) => timelineChart(label, events),
+          data: html`${commandsTable(facts, context)}${verdictsTable(facts, context)}`,
         });
   return html`<section><h2>${title}</h2>
 <h3>${say('Steps')}</h3>
