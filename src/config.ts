@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { BackfillError } from './errors.js';
 import { type Message, msg } from './messages/message.js';
-import { optionOf, refuseUnknownOptions, requireText } from './options.js';
+import { checkOptions, NAME, NAMES, type OptionTable, object } from './options.js';
 import { importDefault, loadSteps, refuseOthersCode, staleSteps, type TrustsCode } from './steps/load.js';
 import type { Step } from './steps/step.js';
 import { atCall } from './steps/step.js';
@@ -63,6 +63,45 @@ export interface ConfigOptions {
   readonly requires?: StoreRequirements;
 }
 
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+const isTables = (value: unknown): value is NonNullable<StoreRequirements['tables']> =>
+  isObject(value) && Object.values(value).every((columns) => NAMES.accepts(columns));
+
+const isFolders = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.length > 0 && NAMES.accepts(value);
+
+/** Returns the kind of an object with these options. */
+const objectOf = (members: OptionTable) => object(msg('an object'), isObject, members);
+
+const NAMED = { kind: NAME, isRequired: true } as const;
+
+/** Rows of {@link StoreRequirements}. */
+export const REQUIREMENTS: OptionTable = {
+  tables: { kind: object(msg('an object with a list of columns for each table'), isTables) },
+  version: { kind: objectOf({ table: NAMED, column: NAMED, atLeast: NAMED }) },
+};
+
+const POSTGRES_ENV: OptionTable = {
+  ...{ type: NAMED, host: NAMED, port: NAMED, name: NAMED, user: NAMED, password: NAMED },
+  sslmode: { kind: NAME },
+  sslrootcert: { kind: NAME },
+  defaults: { kind: objectOf({ name: { kind: NAME }, user: { kind: NAME } }) },
+};
+
+const CONFIG_OPTIONS: OptionTable = {
+  database: {
+    kind: objectOf({
+      path: { kind: NAME },
+      env: { kind: NAMES },
+      otherPaths: { kind: NAMES },
+      postgres: { kind: objectOf(POSTGRES_ENV) },
+    }),
+  },
+  steps: { kind: object(msg('a list of folders'), isFolders), isRequired: true },
+  requires: { kind: objectOf(REQUIREMENTS) },
+};
+
 /** A validated config. */
 export interface Config {
   readonly kind: 'config';
@@ -84,77 +123,9 @@ export interface Config {
  * });
  */
 export function defineConfig(options: ConfigOptions): Config {
-  const what = 'defineConfig()';
-  refuseUnknownOptions(options, ['database', 'steps', 'requires'], what, 'CONFIG_INVALID');
+  checkOptions(options, CONFIG_OPTIONS, 'defineConfig()', 'CONFIG_INVALID');
   const { database = {}, steps, requires = {} } = options;
-  refuseUnknownOptions(
-    database,
-    ['path', 'env', 'otherPaths', 'postgres'],
-    optionOf('database', what),
-    'CONFIG_INVALID',
-  );
-  if (database.path !== undefined) requireText(database.path, 'database.path', what, 'CONFIG_INVALID');
-  checkNames(database.env ?? [], 'database.env', what);
-  checkNames(database.otherPaths ?? [], 'database.otherPaths', what);
-  if (database.postgres) checkPostgresEnv(database.postgres, what);
-  refuseUnknownOptions(requires, ['tables', 'version'], optionOf('requires', what), 'CONFIG_INVALID');
-  if (!Array.isArray(steps) || steps.length === 0) {
-    throw new BackfillError(
-      'CONFIG_INVALID',
-      msg('Expected `steps` in {what} to be a list of folders', { what }),
-      msg('Pass at least one folder'),
-    );
-  }
-  checkNames(steps, 'steps', what);
-  checkRequirementNames(requires, what);
   return { kind: 'config', database, steps, requires };
-}
-
-/**
- * Checks that an option is a non-empty string or a list of such.
- *
- * @throws {BackfillError} `CONFIG_INVALID`
- */
-export function checkNames(names: string | readonly string[], option: string, what: string): void {
-  for (const name of [names].flat()) requireText(name, option, what, 'CONFIG_INVALID');
-}
-
-function checkRequirementNames({ tables, version }: StoreRequirements, what: string): void {
-  if (typeof (tables ?? {}) !== 'object') {
-    throw new BackfillError(
-      'CONFIG_INVALID',
-      msg('Expected `requires.tables` in {what} to be an object with a list of columns for each table', {
-        what,
-      }),
-      msg('List the columns that each table must have'),
-    );
-  }
-  for (const [table, columns] of Object.entries(tables ?? {}))
-    checkNames(columns, `requires.tables.${table}`, what);
-  if (version === undefined) return;
-  for (const name of ['table', 'column', 'atLeast'] as const)
-    requireText(version[name], `requires.version.${name}`, what, 'CONFIG_INVALID');
-}
-
-function checkPostgresEnv({ defaults = {}, ...names }: PostgresEnv, what: string): void {
-  const all = ['type', 'host', 'port', 'name', 'user', 'password'] as const;
-  const optional = ['sslmode', 'sslrootcert'] as const;
-  refuseUnknownOptions(
-    names,
-    [...all, ...optional, 'defaults'],
-    optionOf('database.postgres', what),
-    'CONFIG_INVALID',
-  );
-  for (const name of [...all, ...optional.filter((each) => names[each] !== undefined)])
-    requireText(names[name], `database.postgres.${name}`, what, 'CONFIG_INVALID');
-  refuseUnknownOptions(
-    defaults,
-    ['name', 'user'],
-    optionOf('database.postgres.defaults', what),
-    'CONFIG_INVALID',
-  );
-  for (const [name, value] of Object.entries(defaults))
-    requireText(value, `database.postgres.defaults.${name}`, what, 'CONFIG_INVALID');
 }
 
 /** A config with its loaded steps. */

@@ -13,8 +13,8 @@ import {
   type RowsOf,
 } from './options.js';
 
-// Options of a run, for the API and the command line, in the same units. Types, checks, flags, `--help` and docs/options.md come
-// from these rows and from those of command-options.ts.
+// Options of a run, for the API and the command line, in the same units. Checks, flags, `--help` and the tables of docs/cli.md come from
+// these rows and from those of command-options.ts. The compiler holds the types and the rows together.
 
 /** Options of a backup. */
 export interface BackupOptions {
@@ -83,7 +83,7 @@ export type CommandName = (typeof ALL)[number];
 export const each = (commands: readonly CommandName[], help: string): Help =>
   Object.fromEntries(commands.map((command) => [command, help]));
 
-/** Options of a backup. */
+/** Rows of {@link BackupOptions}. */
 export const BACKUP_OPTIONS = {
   folder: {
     kind: FOLDER,
@@ -117,7 +117,7 @@ const isSignal = (value: unknown): value is AbortSignalLike =>
 /** Default time that a deploy waits for another command, which may be a long backfill, in milliseconds. */
 export const DEPLOY_LOCK_TIMEOUT_MS = 600_000;
 
-/** Options of a run. */
+/** Rows of {@link RunSettings}. */
 export const RUN_OPTIONS = {
   batchRows: {
     kind: POSITIVE,
@@ -170,7 +170,7 @@ export const RUN_OPTIONS = {
     default: 60_000,
     flag: '--lock-timeout <seconds>',
     unit: 1000,
-    help: each(CHANGING, 'how long to wait for another run; 0: not at all'),
+    help: each(CHANGING, 'maximum wait for another run; 0: none'),
     usual: { deploy: `${DEPLOY_LOCK_TIMEOUT_MS / 1000}` },
   },
   allowTriggers: {

@@ -3,7 +3,7 @@ import { type Message, msg, type Told } from './messages/message.js';
 
 /** A kind of value that an option takes. */
 export interface Kind<Value = unknown> {
-  /** What a value of this kind is. */
+  /** Name of the kind, for messages. */
   readonly expected: Message;
   /** Whether a value is of this kind. */
   readonly accepts: (value: unknown) => value is Value;
@@ -18,6 +18,8 @@ export interface Kind<Value = unknown> {
 /** A row of the table of options: what the option takes, and the flag that sets it. */
 export interface Option<Value = unknown> {
   readonly kind: Kind<Value>;
+  /** Whether a value must be given. Default false. */
+  readonly isRequired?: boolean;
   /** Value that applies if none is given. */
   readonly default?: Value;
   /** The flag, such as `--batch-size <rows>`. Absent for an option of the API alone. */
@@ -101,6 +103,17 @@ export const PERCENT = kind(
 /** Flags without an argument. */
 export const BOOLEAN = kind(msg('true or false'), (value): value is boolean => typeof value === 'boolean');
 
+const isName = (value: unknown): value is string => typeof value === 'string' && value.trim() !== '';
+
+/** Strings that are not blank, such as names and paths. */
+export const NAME = kind(msg('a non-empty string'), isName);
+
+/** A name, or several. */
+export const NAMES = kind(
+  msg('a non-empty string, or a list of such strings'),
+  (value): value is string | readonly string[] => [value].flat().every(isName),
+);
+
 /** Any text. */
 export const TEXT = kind(
   msg('a text'),
@@ -163,27 +176,37 @@ export function checkOptions(
 
 function checkKinds(given: object, table: OptionTable, what: Told, code: ErrorCode, prefix: string): void {
   const values = new Map<string, unknown>(Object.entries(given));
-  for (const [name, { kind }] of Object.entries(table)) {
+  for (const [name, row] of Object.entries(table)) {
     const value = values.get(name);
-    if (value === undefined) continue;
+    if (value === undefined && !row.isRequired) continue;
     const option = prefix + name;
-    if (!kind.accepts(value)) {
-      throw new BackfillError(
-        code,
-        msg('Expected `{option}` in {what} to be {expected}, got `{value}`', {
-          option,
-          what,
-          expected: kind.expected,
-          value: String(value),
-        }),
-        msg('Set `{option}` in {what}, or leave it out for its default', { option, what }),
-      );
-    }
-    if (!kind.members || typeof value !== 'object' || value === null) continue;
-    refuseUnknownOptions(value, Object.keys(kind.members), optionOf(option, what), code);
-    checkKinds(value, kind.members, what, code, `${option}.`);
+    const { members } = row.kind;
+    if (!row.kind.accepts(value)) throw invalidOption(option, what, row, value, code);
+    if (!members || typeof value !== 'object' || value === null) continue;
+    refuseUnknownOptions(value, Object.keys(members), optionOf(option, what), code);
+    checkKinds(value, members, what, code, `${option}.`);
   }
 }
+
+const invalidOption = (
+  option: string,
+  what: Told,
+  { kind: { expected }, isRequired }: Option,
+  value: unknown,
+  code: ErrorCode,
+): BackfillError =>
+  new BackfillError(
+    code,
+    msg('Expected `{option}` in {what} to be {expected}, got `{value}`', {
+      option,
+      what,
+      expected,
+      value: String(value),
+    }),
+    isRequired
+      ? msg('Set `{option}` in {what}', { option, what })
+      : msg('Set `{option}` in {what}, or leave it out for its default', { option, what }),
+  );
 
 /** Names an option of a call, such as `checks` of defineBackfill(). */
 export const optionOf = (option: string, what: Told): Message =>
@@ -217,14 +240,6 @@ export function refuseUnknownOptions(
  * @throws {BackfillError} `code` otherwise
  */
 export function requireText(value: unknown, name: string, what: Told, code: ErrorCode): string {
-  if (typeof value === 'string' && value.trim() !== '') return value;
-  throw new BackfillError(
-    code,
-    msg('Expected `{option}` in {what} to be a non-empty string, got `{value}`', {
-      option: name,
-      what,
-      value: String(value),
-    }),
-    msg('Set `{option}` in {what}', { option: name, what }),
-  );
+  if (NAME.accepts(value)) return value;
+  throw invalidOption(name, what, { kind: NAME, isRequired: true }, value, code);
 }

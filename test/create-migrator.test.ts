@@ -224,4 +224,23 @@ describe('createMigrator', () => {
       expect(message).to.include(named);
     }
   });
+
+  it('refuses those of a deploy, and of its own commands, in the same way', async () => {
+    const { migrateOnDeploy, startBackfills } = api;
+    const migrator = createMigrator({ database: 'x.db', steps });
+    const calls: readonly (readonly [act: (options: never) => unknown, wrong: object, named: string])[] = [
+      [migrateOnDeploy, { strickt: true }, 'Unknown option `strickt` in migrateOnDeploy()'],
+      [migrateOnDeploy, { backfills: 'later' }, 'to be one of wait, background, got `later`'],
+      [startBackfills, { workers: 0 }, 'Expected `workers` in startBackfills() to be a positive integer'],
+      [
+        (options) => migrator.verify(options),
+        { minCoverage: 101 },
+        'to be a number from 0 to 100, got `101`',
+      ],
+      [(options) => migrator.backfill(undefined, options), { rescan: 1 }, 'to be true or false'],
+      [(options) => migrator.report('x.html', options), { lang: 'fr' }, 'to be one of en, zh, got `fr`'],
+    ];
+    for (const [act, wrong, named] of calls)
+      expect((await failureOf('USAGE', async () => await act(wrong as never))).message).to.include(named);
+  });
 });

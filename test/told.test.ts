@@ -98,7 +98,7 @@ describe('a file that does not load', () => {
     config(`export default defineConfig({\n  steps: [],\n});`);
     const { message } = await project.refused('CONFIG_INVALID', 1, 'status');
     expect(message).to.equal(
-      `Expected \`steps\` in defineConfig() to be a list of folders (at ${file('umzug-backfill.config.mjs')}:2)`,
+      `Expected \`steps\` in defineConfig() to be a list of folders, got \`\` (at ${file('umzug-backfill.config.mjs')}:2)`,
     );
   });
 

@@ -6,18 +6,18 @@ import { fileURLToPath } from 'node:url';
 import type { Project } from '../config.js';
 import { expandHome, otherOwner } from '../db/path.js';
 import { BackfillError, errnoOf } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 
-/** The group for a user without an entry, if the store's is not theirs to have: `nogroup`. */
+/** Group of a user without an entry, if the store's group cannot be used: `nogroup`. */
 const NO_GROUP = 65_534;
 
-/** Packages that are loaded only when they are needed, and then by the store's owner. */
+/** Packages that are loaded late, as the store's owner. */
 const LATE_PACKAGES = ['better-sqlite3', 'umzug', 'pino'];
 
-/** Lacks in the types of Node. */
+/** Missing in the types of Node. */
 type WithGroups = NodeJS.Process & { readonly initgroups?: (user: string, group: number) => void };
 
-/** Who this process has become. */
+/** User and group of this process after the change. */
 export interface NewUser {
   readonly uid: number;
   readonly gid: number;
@@ -29,7 +29,7 @@ export interface NewUser {
  *
  * @param given path of the store; a missing one changes nothing
  * @param project the loaded project, whose files that user must be able to read
- * @returns who this process is now; undefined if nothing changed
+ * @returns the new user; undefined if nothing changed
  * @throws {BackfillError} `STORE_UNTRUSTED`, or `ROOT_REFUSED` if this process cannot become that user
  */
 export function becomeOwner(given: string, project: Project): NewUser | undefined {
@@ -51,25 +51,28 @@ export function becomeOwner(given: string, project: Project): NewUser | undefine
   if (unreadable !== undefined) {
     throw refused(
       owner,
-      `that user may not read ${unreadable}`,
-      `Let that user read the project and its node_modules, as in a folder of mode 755; or put sudo -u '#${uid}' before the command in a project of theirs`,
+      msg('that user may not read {file}', { file: unreadable }),
+      msg(
+        "Make the project and its node_modules readable for that user, for example in a folder of mode 755; or run the command with sudo -u '#{uid}' in a project that this user owns",
+        { uid },
+      ),
     );
   }
-  // That user may send this process signals as soon as it is theirs. By this one, unheard, Node would open its debugger.
+  // That user can send signals to this process after the change; SIGUSR1 without a handler would open Node's debugger.
   process.on('SIGUSR1', () => undefined);
   change(owner, () => process.setuid?.(uid));
   if (canReturn() || process.getuid?.() !== uid || process.getgid?.() !== gid)
-    throw refused(owner, 'the system let this process keep rights of root');
+    throw refused(owner, msg('this process would keep rights of root'));
   return { uid, gid };
 }
 
-/** The group of the user's own file: never that of another file, to which they may have put a link. */
+/** Returns the group of the user's file; not that of another file, to which they may have put a link. */
 function groupOf({ path, uid }: Owner): number {
   const file = lstatSync(path);
   return (file.isFile() && file.uid === uid && file.gid) || NO_GROUP;
 }
 
-/** The user's entry in the system's list, if there is one. */
+/** Returns the user's entry in the system's user database, if there is one. */
 function entryOf(uid: number): UserInfo<string> | undefined {
   return asUser(uid, () => {
     try {
@@ -81,7 +84,7 @@ function entryOf(uid: number): UserInfo<string> | undefined {
   });
 }
 
-/** Runs `act` as that user for a moment: files are opened, and the user is looked up, by the effective user. */
+/** Runs `act` with that effective user, which opens files and looks up the user. */
 function asUser<Result>(uid: number, act: () => Result): Result {
   process.seteuid?.(uid);
   try {
@@ -91,7 +94,7 @@ function asUser<Result>(uid: number, act: () => Result): Result {
   }
 }
 
-/** Files that are read after the change: one of each folder, as packages have one owner and mode. */
+/** Returns files that are read after the change: one per folder, because packages have one owner and mode. */
 const filesOf = ({ file, steps }: Project): string[] => [
   process.execPath,
   fileURLToPath(import.meta.url),
@@ -119,12 +122,12 @@ function canReturn(): boolean {
   }
 }
 
-/** Runs `act`, which changes who this process is. */
+/** Runs `act`, which changes the user of this process. */
 function change<Result>(owner: Owner, act: () => Result): Result {
   try {
     return act();
   } catch (error) {
-    throw refused(owner, `this process may not become that user (${errnoOf(error)})`);
+    throw refused(owner, msg('this process may not become that user ({code})', { code: errnoOf(error) }));
   }
 }
 
@@ -135,8 +138,8 @@ interface Owner {
 
 const refused = (
   { path, uid }: Owner,
-  reason: string,
-  hint = `Put sudo -u '#${uid}' before the command, or start the container as that user`,
+  reason: Message,
+  hint = msg("Run the command with sudo -u '#{uid}', or start the container as that user", { uid }),
 ): BackfillError =>
   new BackfillError(
     'ROOT_REFUSED',

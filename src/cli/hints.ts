@@ -15,7 +15,7 @@ export interface HintContext {
   readonly isPostgres?: boolean | undefined;
   /** The store, however it was named: replaces STORE in hints. */
   readonly store?: string | undefined;
-  /** How an embedding program is called. Default: as this program was. */
+  /** Command of an embedding program. Default: that of this program. */
   readonly program?: string | undefined;
 }
 
@@ -75,7 +75,7 @@ export function asRunnable(text: string, env: NodeJS.ProcessEnv, context: HintCo
   const program = invocation(env, context.program);
   const backups = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
   const meant = databaseUrl !== undefined || isPostgres ? onPostgres(text) : text;
-  // A word of its own: not in a code such as STORE_BUSY.
+  // Only the whole word, not a part of a code such as STORE_BUSY.
   const named = store === undefined ? meant : meant.replace(/\bSTORE\b/g, () => shellWord(store));
   return named.replace(HINTED, (found, command?: string) => {
     if (command === undefined) return found;

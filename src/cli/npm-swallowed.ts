@@ -2,35 +2,35 @@ import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 
-/** An option of ours, as the trap needs it. */
+/** An option of the command line. */
 export interface KnownOption {
-  /** Its name without dashes, as `batch-size`. */
+  /** Its name without dashes, such as `batch-size`. */
   readonly name: string;
-  /** Says of a word whether it can be the option's value; undefined for an option without one. */
+  /** Whether a word can be the option's value; undefined for a flag. */
   readonly takes?: (word: string) => boolean;
-  /** The same of an option that can do without a value. */
+  /** As `takes`, for an option whose value is optional. */
   readonly mayTake?: (word: string) => boolean;
 }
 
-/** npm completes `--to` to the only setting of its own that begins so. */
+/** npm completes `--to` to its only setting that starts with it. */
 const NPM_ALIASES: Readonly<Record<string, string>> = { to: 'token_description' };
 
-/** Settings of npm's own that look like an option of ours. */
+/** npm's settings that resemble one of our options. */
 const NPM_SETTINGS = new Set(['all', 'loglevel']);
 
-/** npm reads `--lang` as four short options of its own: `-l`, `-a`, `-n`, `-g`. */
+/** npm parses `--lang` as four of its short options: `-l`, `-a`, `-n`, `-g`. */
 const NPM_LETTERS: Readonly<Record<string, readonly string[]>> = { lang: ['long', 'all', 'global'] };
 
-/** Consent is for a person to add, not for a hint to advise. */
+/** Flags that a hint does not suggest, because the user must decide on them. */
 const CONSENT_FLAGS = new Set(['yes', 'allow-triggers']);
 
 /**
- * Refuses a call through npm in which npm kept an option for itself: `npm run migrate up --dry-run`, without `--` before
- * the options, hands the script only `up`, and would migrate for real. A misspelt option is kept just the same.
+ * Refuses a call through npm from which npm removed an option: `npm run migrate up --dry-run`, without `--` before the options, passes only
+ * `up` to the script, and would migrate for real. npm removes misspelt options too.
  *
- * @param argv the arguments that arrived
- * @param options the options of ours
- * @param commands names of our commands
+ * @param argv arguments that the script received
+ * @param options options of the command line
+ * @param commands names of its commands
  * @throws {BackfillError} `NPM_KEPT_OPTION` with the corrected command
  * @see https://docs.npmjs.com/cli/v11/commands/npm-run (arguments after `--`)
  */
@@ -45,9 +45,9 @@ export function refuseNpmKeptOptions(
   const kept = options.flatMap((option) => {
     const value = keptValue(option.name, env, settings);
     const isGiven = argv.some((word) => word === `--${option.name}` || word.startsWith(`--${option.name}=`));
-    // A flag that is off, as by `yes=false` in an .npmrc, was not asked for.
+    // A flag that is off, for example by `yes=false` in an .npmrc, was not passed.
     const isOff = option.takes === undefined && (value === '' || value === 'false');
-    // npx has a --yes of its own, before the name of the package.
+    // npx has its own --yes, before the name of the package.
     const isNpx = option.name === 'yes' && env.npm_command === 'exec';
     return value === undefined || isOff || isNpx || isGiven ? [] : [{ ...option, value }];
   });
@@ -56,8 +56,8 @@ export function refuseNpmKeptOptions(
   const words = isExec ? [...argv] : withoutScript(argv, env.npm_lifecycle_script ?? '');
   const command = words.findIndex((word) => commands.includes(word));
   const first = command < 0 ? [] : words.splice(command, 1);
-  // npm leaves the value of an option that it does not know among the arguments, and keeps `true` for the option.
-  // Those that take few values choose first, those that can do without one last.
+  // npm leaves the value of an unknown option among the arguments, and sets the option to `true`. Options that accept few values choose
+  // theirs first, those with an optional value last.
   const byChoice = [...kept].sort((a, b) => ambiguity(a) - ambiguity(b));
   const restored = byChoice.flatMap(({ name, takes, mayTake, value }) => {
     if (CONSENT_FLAGS.has(name)) return [];
@@ -74,19 +74,19 @@ export function refuseNpmKeptOptions(
   throw new BackfillError(
     'NPM_KEPT_OPTION',
     msg('npm kept {options} for itself, so that it did not reach this command', {
-      options: kept.map(({ name }) => `--${name}`).join(', '),
+      options: kept.map(({ name }) => `--${name}`),
     }),
     consents.length > 0
-      ? msg('Put -- before the arguments, and {options} behind them if it is meant: {call} {words}', {
-          options: consents.join(', '),
+      ? msg('Pass -- before the arguments, and {options} after them if you mean it: {call} {words}', {
+          options: consents,
           call,
           words: corrected,
         })
-      : msg('Put -- before the arguments: {call} {words}', { call, words: corrected }),
+      : msg('Pass -- before the arguments: {call} {words}', { call, words: corrected }),
   );
 }
 
-/** The arguments without those that stand in npm's script already. */
+/** Returns the arguments without those that npm's script contains. */
 function withoutScript(argv: readonly string[], script: string): string[] {
   const own = script.trim().split(/\s+/);
   for (let count = Math.min(own.length, argv.length); count > 0; count -= 1)
@@ -94,12 +94,13 @@ function withoutScript(argv: readonly string[], script: string): string[] {
   return [...argv];
 }
 
-/** How little an option minds which word it gets. */
+/** Ranks an option by how many values it accepts; strict options choose first. */
 const ambiguity = ({ takes, mayTake }: KnownOption): number => (mayTake ? 2 : takes?.('any word') ? 1 : 0);
 
-/** npm's name for an option: `--no-backup` turns its setting `backup` off. */
+/** Returns npm's name for an option: `--no-backup` turns its setting `backup` off. */
 const settingOf = (name: string): string => name.replace(/^no-/, '').replaceAll('-', '_');
 
+/** Returns the value that npm has for an option, whose name may be misspelt; undefined if it has none. */
 function keptValue(name: string, env: NodeJS.ProcessEnv, settings: readonly string[]): string | undefined {
   const exact = env[`npm_config_${settingOf(name)}`] ?? env[`npm_config_${NPM_ALIASES[name] ?? ''}`];
   const letters = NPM_LETTERS[name];
@@ -120,7 +121,7 @@ function keptValue(name: string, env: NodeJS.ProcessEnv, settings: readonly stri
   return slip === undefined ? undefined : env[slip];
 }
 
-/** Whether `word` is `name` without its separators, its beginning, or one letter off. Short names must be exact. */
+/** Whether `word` is `name` without separators, a prefix of it, or one letter off. Short names must be exact. */
 function isTypoOf(word: string, name: string): boolean {
   if (word === name) return true;
   if (name.length < 6 || word.length < 2) return false;

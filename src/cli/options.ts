@@ -58,7 +58,7 @@ export const SINGLE_STORE_FLAGS: readonly string[] = ROWS.flatMap(([, row]) =>
   row.isSingle ? nameOf(row) : [],
 );
 
-/** The flags, for the check of what npm swallowed. */
+/** Flags by name, with the values that they accept. */
 export const KNOWN_FLAGS: readonly KnownOption[] = ROWS.flatMap(([, { flag, kind }]) => {
   if (flag === undefined) return [];
   const [name = '', argument] = flag.slice(2).split(' ');
@@ -81,15 +81,15 @@ export function given(argv: readonly string[], flag: string): string | undefined
   return at >= 0 ? argv[at + 1] : argv.find((word) => word.startsWith(`${flag}=`))?.slice(flag.length + 1);
 }
 
-/** What a program brings with it that embeds the command line, instead of a config file. */
+/** An embedding program, which replaces the config file. */
 export interface Embedding {
-  /** Loads its project, with the options of runs that apply where the arguments state none. */
+  /** Loads its project, with the options of runs that apply unless the arguments state others. */
   readonly loadMigrator: (trust: Pick<CliOptions, 'trustConfig'>) => Promise<MigratorOptions>;
-  /** How that program is called, such as `node migrate.js`: for help and hints. */
+  /** Its command, such as `node migrate.js`, for help and hints. */
   readonly program: string;
 }
 
-/** A project, and options of runs that apply where the arguments state none. */
+/** A project, and options of runs that apply unless the arguments state others. */
 export type MigratorDefaults = Pick<MigratorOptions, 'project'> & Partial<MigratorOptions>;
 
 /** Returns the options of a migrator for the arguments of a command. Events and signals are added by the caller. */

@@ -4,12 +4,12 @@ import type { Embedding } from './options.js';
 /**
  * Runs the command line in this process, with its environment, folder and streams.
  *
- * @param argv the arguments behind the program's name
- * @param embedding what stands in for a config file. Default: the one in the current folder
+ * @param argv arguments after the program's name
+ * @param embedding project of an embedding program. Default: that of the config file in the current folder
  * @returns the exit code; never throws
  */
 export async function runInProcess(argv: readonly string[], embedding?: Embedding): Promise<number> {
-  // A reader that has seen enough (`| head`) closes the pipe: that is no failure.
+  // A reader such as `head` may close the pipe early: that is not a failure.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error;
@@ -19,7 +19,7 @@ export async function runInProcess(argv: readonly string[], embedding?: Embeddin
     env: process.env,
     folder: process.cwd(),
     get stdin() {
-      return process.stdin; // opened only for a question
+      return process.stdin; // opened only for a confirmation
     },
     stdout: process.stdout,
     stderr: process.stderr,

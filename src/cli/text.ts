@@ -38,14 +38,14 @@ type ShownError = {
   readonly texts?: ErrorTexts | undefined;
 };
 
-/** Returns an error for a person: its code and message, and its hint. */
+/** Returns the lines of an error: code and message, and the hint. */
 export function errorLines(error: ShownError, translate: Translate = english): Lines {
   const { message, hint } = error.texts ?? error;
   const shown = (told: Told): string => visible(scrub(translate(told)));
   return [`${error.code}: ${shown(message)}${translate(msg('.'))}`, `  → ${shown(hint)}`];
 }
 
-/** Returns an error for a program. */
+/** Returns the JSON of an error. */
 export function errorJson({ code, message, hint, exitCode }: BackfillError): Record<string, unknown> {
   return { code, message, hint, exitCode };
 }
@@ -132,7 +132,7 @@ function backupText({ path, bytes: size, isChecked }: Backup): readonly Line[] {
   ];
 }
 
-/** Returns a result for a person: drift, warnings, what was done, verdicts, size. */
+/** Returns the lines of a result: drift, warnings, changes, verdicts, size. */
 function outcomeText(lines: readonly Line[], outcome: RunResult, presenter: Presenter): readonly Line[] {
   return [
     ...warningLines(outcome),
@@ -147,7 +147,7 @@ function outcomeText(lines: readonly Line[], outcome: RunResult, presenter: Pres
 const warningLines = ({ drifts, warnings }: Pick<Plan, 'drifts' | 'warnings'>): readonly Line[] =>
   [...warnings, ...drifts.map(({ text }) => text)].map((text) => msg('warning: {text}.', { text }));
 
-/** Returns a result for a program. */
+/** Returns the JSON of a result. */
 export function outcomeJson<Outcome extends RunResult>(
   command: string,
   outcome: Outcome,

@@ -2,8 +2,8 @@ import type { Catalog } from './translate.js';
 
 /** Hints of errors: what mends them. Commands stay as they are, with a space around them, so that they can be copied. */
 export const zhHints = {
-  'Put -- before the arguments: {call} {words}': '请在参数之前加上 --： {call} {words}',
-  'Put -- before the arguments, and {options} behind them if it is meant: {call} {words}':
+  'Pass -- before the arguments: {call} {words}': '请在参数之前加上 --： {call} {words}',
+  'Pass -- before the arguments, and {options} after them if you mean it: {call} {words}':
     '请在参数之前加上 --；如果确实需要，再在参数之后加上 {options}： {call} {words}',
   'Run the same command again; it resumes where it stopped': '请再次运行同一命令；它会从停止处继续',
   'Wait until it has ended, then run the same command again': '请等它结束，再次运行同一命令',

@@ -8,9 +8,6 @@ export const zhProject = {
   '{~message} (at {place})': '{message}（位于 {place}）',
   'The default export of the config file {file} is not a config': '配置文件 {file} 的默认导出不是配置',
   'Unknown option `{option}` in {~what}': '{what} 中有未知的选项 `{option}`',
-  'Expected `{option}` in {~what} to be a non-empty string, got `{value}`':
-    '{what} 中的 `{option}` 应为非空字符串，实际为 `{value}`',
-  'Expected `steps` in {what} to be a list of folders': '{what} 中的 `steps` 应为文件夹的列表',
   'The expression of sql() is not deterministic: {found}': 'sql() 的表达式不是确定性的：{found}',
   'Expected `down` in defineSqlStep() to be a list of statements':
     'defineSqlStep() 中的 `down` 应为语句的列表',
@@ -36,8 +33,6 @@ export const zhProject = {
   'The step file {file} cannot be loaded ({thrown})': '无法加载步骤文件 {file} （{thrown}）',
   'The name of the step file {file} contains a control character': '步骤文件名 {file} 含有控制字符',
   'The default export of the step file {file} is not a step': '步骤文件 {file} 的默认导出不是步骤',
-  'Expected `requires.tables` in {what} to be an object with a list of columns for each table':
-    '{what} 中的 `requires.tables` 应为一个对象，其中每个表对应一个列名列表',
   'Run the command in the folder of the project, or create a project here: umzug-backfill init':
     '请在项目的文件夹中运行命令，或将此文件夹设为项目： umzug-backfill init',
   'Compile it first: npx tsc, or the build command of your project':
@@ -77,13 +72,11 @@ export const zhProject = {
   'Remove it': '请去掉它',
   'Pass at least one statement, or remove `down`; without it the step cannot be reverted':
     '请至少给出一条语句，或去掉 `down`；没有它就无法撤销该步骤',
-  'List the columns that each table must have': '请写出每个表必须具有的列',
   'Expected `version.to` in {what} to be a version, got `{version}`':
     '{what} 中的 `version.to` 应为版本号，实际为 `{version}`',
   'Set it to two of `columns`, and set `timestamps: true`':
     '请将其设为 `columns` 中的两列，并设置 `timestamps: true`',
   'Pass at least one statement': '请至少给出一条语句',
-  'Pass at least one folder': '请至少给出一个文件夹',
   '{file} is not compiled, and does not run': '{file} 没有编译，不会运行',
   '{file} is newer than {compiled}, which runs': '{file} 比实际运行的 {compiled} 新',
   '{file} no longer has a source, and still runs': '{file} 已没有源文件，但仍会运行',

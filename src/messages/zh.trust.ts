@@ -26,7 +26,7 @@ export const zhTrust = {
     'root 不使用 {path} 处的存储，它属于用户 ID {uid}，而且{reason}',
   'that user may not read {file}': '该用户无权读取 {file}',
   'this process may not become that user ({code})': '此进程无法变为该用户（{code}）',
-  'the system let this process keep rights of root': '系统让此进程保留了 root 的权限',
+  'this process would keep rights of root': '此进程会保留 root 的权限',
   "Put sudo -u '#{uid}' before the command, so that this user runs it":
     "请在命令前加上 sudo -u '#{uid}' ，以该用户身份运行",
   'Remove that permission: chmod g-w {path}; or let the user of the application own the store':
@@ -34,9 +34,9 @@ export const zhTrust = {
   'Remove that permission: chmod o-w {path}': '请取消该权限： chmod o-w {path}',
   "Put sudo -u '#{owner}' before the program; the command line, run as a separate process, switches to that user by itself":
     "请在程序前加上 sudo -u '#{owner}' ；命令行作为独立进程运行时会自动变为该用户",
-  "Let that user read the project and its node_modules, as in a folder of mode 755; or put sudo -u '#{uid}' before the command in a project of theirs":
+  "Make the project and its node_modules readable for that user, for example in a folder of mode 755; or run the command with sudo -u '#{uid}' in a project that this user owns":
     "请让该用户能读取项目及其 node_modules，例如放在权限为 755 的文件夹中；或在该用户自己的项目中，在命令前加上 sudo -u '#{uid}' ",
-  "Put sudo -u '#{uid}' before the command, or start the container as that user":
+  "Run the command with sudo -u '#{uid}', or start the container as that user":
     "请在命令前加上 sudo -u '#{uid}' ，或以该用户身份启动容器",
 
   'Root does not run {file}: user id {owner} owns {path}': 'root 不运行 {file}：用户 ID {owner} 拥有 {path}',

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { type StoreAddress, storeAddress } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
-import { checkNames, type Project, type StoreRequirements } from '../config.js';
+import { type Project, REQUIREMENTS, type StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { RUN_OPTIONS, type RunSettings } from '../option-table.js';
-import { checkOptions, optionOf, refuseUnknownOptions, requireText } from '../options.js';
+import { checkOptions, NAME, NAMES, type OptionTable, object } from '../options.js';
 import { hasControlCharacter, isDefinition, loadSteps, orderSteps, type TrustsCode } from '../steps/load.js';
 import { type Step, type StepDefinition, stepOf } from '../steps/step.js';
 import { type Migrator, migratorOf } from './migrator.js';
@@ -73,19 +73,40 @@ export function createMigrator(options: CreateMigratorOptions): Migrator {
   return migratorOf(check(options));
 }
 
+const isDatabase = (value: unknown): value is CreateMigratorOptions['database'] =>
+  NAME.accepts(value) || (typeof value === 'object' && value !== null);
+
+const isRequirements = (value: unknown): value is StoreRequirements =>
+  typeof value === 'object' && value !== null;
+
+const PROJECT_OPTIONS: OptionTable = {
+  database: {
+    kind: object(msg('a path, a URL, or an object with a path'), isDatabase, {
+      path: { kind: NAME, isRequired: true },
+      env: { kind: NAMES },
+    }),
+    isRequired: true,
+  },
+  folder: { kind: NAME },
+  requires: { kind: object(msg('an object'), isRequirements, REQUIREMENTS) },
+};
+
 /** Checks the options. Returns how to load the project, once, and how to find the store. */
 function check(options: CreateMigratorOptions) {
   const { trustConfig: trusts } = COMMAND_OPTIONS;
-  const others = ['database', ...SOURCES, 'folder', 'requires'];
-  checkOptions(options, { ...RUN_OPTIONS, trustConfig: trusts }, WHAT, 'CONFIG_INVALID', others);
-  const { database: given, steps, migrations, backfills, folder, requires = {}, ...rest } = options;
+  const table = { ...RUN_OPTIONS, ...PROJECT_OPTIONS, trustConfig: trusts };
+  checkOptions(options, table, WHAT, 'CONFIG_INVALID', SOURCES);
+  const {
+    database: given,
+    steps,
+    migrations,
+    backfills,
+    folder = process.cwd(),
+    requires = {},
+    ...rest
+  } = options;
   const { trustConfig, ...settings } = rest;
   const database = typeof given === 'string' ? { path: given } : given;
-  refuseUnknownOptions(database ?? {}, ['path', 'env'], optionOf('database', WHAT), 'CONFIG_INVALID');
-  requireText(database?.path, 'database', WHAT, 'CONFIG_INVALID');
-  checkNames(database.env ?? [], 'database.env', WHAT);
-  refuseUnknownOptions(requires, ['tables', 'version'], optionOf('requires', WHAT), 'CONFIG_INVALID');
-  const base = folder === undefined ? process.cwd() : requireText(folder, 'folder', WHAT, 'CONFIG_INVALID');
   const sources = SOURCES.flatMap((name) => checkSources({ steps, migrations, backfills }[name], name, WHAT));
   if (sources.length === 0) {
     throw new BackfillError(
@@ -99,7 +120,7 @@ function check(options: CreateMigratorOptions) {
   const config = { kind: 'config', database, steps: [], requires } as const;
   let project: Promise<Project> | undefined;
   const load = (trust: TrustsCode = {}): Promise<Project> => {
-    project ??= loadSources(sources, base, { trustConfig: trust.trustConfig ?? trustConfig }).then(
+    project ??= loadSources(sources, folder, { trustConfig: trust.trustConfig ?? trustConfig }).then(
       (loaded) => ({ config, steps: loaded }),
     );
     return project;

@@ -166,7 +166,7 @@ describe('npm run migrate', () => {
     for (const consent of ['--yes', '--allow-triggers']) {
       const refused = await typed(['up', consent, '--dry-run'], { AGENTOS_DB_PATH: store });
       expect(expectRefusal(refused, 'NPM_KEPT_OPTION', 2).hint).to.equal(
-        `Put -- before the arguments, and ${consent} behind them if it is meant: npm run migrate -- up --dry-run`,
+        `Pass -- before the arguments, and ${consent} after them if you mean it: npm run migrate -- up --dry-run`,
       );
     }
   });

@@ -5,7 +5,7 @@ import type { ReportResult } from '../../report/report.js';
 import type { StoreCommand } from '../cli.js';
 import { errorJson, type Line } from '../text.js';
 
-/** Returns a report for a person: where it is, and the verdict of each backfill. */
+/** Returns the lines about a report: its path, and the verdict of each backfill. */
 export function reportLines({ path, bytes: size, backfills, error }: ReportResult): readonly Line[] {
   if (path === undefined) {
     return [
@@ -29,7 +29,7 @@ export function reportLines({ path, bytes: size, backfills, error }: ReportResul
   ];
 }
 
-/** Returns a report for a program. */
+/** Returns the JSON about a report. */
 export function reportResult({ error, ...rest }: ReportResult): Record<string, unknown> {
   return { ...rest, ...(error ? { error: errorJson(error) } : {}) };
 }
