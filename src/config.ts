@@ -170,7 +170,7 @@ export interface Project {
 }
 
 /** A config with its file. */
-export interface LoadedConfig {
+interface LoadedConfig {
   readonly config: Config;
   /** Absolute path. */
   readonly file: string;

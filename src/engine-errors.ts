@@ -247,7 +247,7 @@ const UNSAFE_USE =
   /^(?:malformed database schema \((?<object>.*)\) - )?(?:error in .*: )?unsafe use of (?:virtual table "(?<table>.*)"|(?<call>.*))$/s;
 
 /** A function or virtual table that an untrusted schema must not use. */
-export interface UnsafeUse {
+interface UnsafeUse {
   /** The object that uses it, if SQLite names one. */
   readonly object: string | undefined;
   /** Name of the function or virtual table. */

@@ -118,9 +118,6 @@ const EXIT_BY_CODE = {
 /** Stable name of a failure; never renamed or reused. */
 export type ErrorCode = keyof typeof EXIT_BY_CODE;
 
-/** All codes. */
-export const ERROR_CODES = Object.keys(EXIT_BY_CODE) as readonly ErrorCode[];
-
 /** Message and hint of an error as data. */
 export interface ErrorTexts {
   readonly message: Told;
@@ -214,7 +211,7 @@ export function toBackfillError(error: unknown, doing?: Doing | Message): Backfi
 }
 
 /** Activity during which an error occurred. */
-export type Doing = Extract<PlainText, `while ${string}` | 'in the thread of the backfills'>;
+type Doing = Extract<PlainText, `while ${string}` | 'in the thread of the backfills'>;
 
 /** Explanation of an error of the database or the system. */
 type Meaning = readonly [code: ErrorCode, message: Message, hint: PlainText];

@@ -5,15 +5,14 @@ import {
   createPrivate,
   followOpen,
   fsyncPath,
-  howToWrite,
   isNamed,
   isWritable,
   nameFinished,
   pathExists,
-  thisUser,
+  SIDECARS,
   withOpen,
 } from '../db/file.js';
-import { expandHome, find, locateStore, SIDECARS, type StoreFiles } from '../db/path.js';
+import { expandHome, find, howToWrite, locateStore, type StoreFiles, thisUser } from '../db/path.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';

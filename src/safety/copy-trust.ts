@@ -1,7 +1,8 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { findOpening, isTrustedFile, lstatOf } from '../db/file.js';
+import { lstatOf } from '../db/file.js';
 import { hasJournalHeader, type StoreFiles } from '../db/path.js';
+import { findOpening, isTrustedFile } from '../db/trust.js';
 import { BackfillError } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';

@@ -13,9 +13,10 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type Database from 'better-sqlite3';
-import { followOpen, isTrustedFile, isTrustedOwner, type Ownership, tryLink } from '../db/file.js';
-import { SIDECARS, type StoreFiles } from '../db/path.js';
+import { followOpen, type Ownership, SIDECARS, tryLink } from '../db/file.js';
+import type { StoreFiles } from '../db/path.js';
 import { connect } from '../db/sqlite/connection.js';
+import { isTrustedFile, isTrustedOwner } from '../db/trust.js';
 import { BackfillError, errnoOf, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { type Message, msg } from '../messages/message.js';

@@ -13,8 +13,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { entriesOf, findOpening, isRoot, tryStat } from '../db/file.js';
-import { expandHome, SIDECARS, type StoreFiles } from '../db/path.js';
+import { isRoot, SIDECARS, tryStat } from '../db/file.js';
+import { expandHome, type StoreFiles } from '../db/path.js';
+import { entriesOf, findOpening } from '../db/trust.js';
 import { BackfillError, errnoOf } from '../errors.js';
 import { msg, type PlainText } from '../messages/message.js';
 

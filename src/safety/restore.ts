@@ -17,11 +17,12 @@ import {
   fsyncPath,
   nameFinished,
   type Ownership,
+  SIDECARS,
   tryLink,
   tryStat,
   withOpen,
 } from '../db/file.js';
-import { locateStore, SIDECARS, type StoreFiles } from '../db/path.js';
+import { locateStore, type StoreFiles } from '../db/path.js';
 import { connect, isBusy } from '../db/sqlite/connection.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, extname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { findOpening, isRoot } from '../db/file.js';
+import { isRoot } from '../db/file.js';
+import { findOpening } from '../db/trust.js';
 import { BackfillError } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';

@@ -23,7 +23,7 @@ export interface SqlExpression {
 }
 
 /** Source of a column: the backfill's `process`. */
-export interface ProcessedColumn {
+interface ProcessedColumn {
   readonly kind: 'process';
 }
 
@@ -104,7 +104,7 @@ export const fallbackOf = (value: ColumnValue | undefined): string | undefined =
   value?.kind === 'first-of' ? value.fallback : undefined;
 
 /** Returns the SQL texts for all engines. */
-export const engineTexts = (sqlText: EngineSql): string[] =>
+const engineTexts = (sqlText: EngineSql): string[] =>
   typeof sqlText === 'string' ? [sqlText] : [sqlText.sqlite, sqlText.postgres];
 
 /** Returns the SQL for one engine. */

@@ -18,7 +18,7 @@ export function connect(path: string, options: Database.Options = {}): Database.
 }
 
 /** Runs `act` with a trusted schema: for `ALTER TABLE`, which compiles every view and trigger of the store without running them. */
-export function withTrustedSchema<Result>(db: Database.Database, act: () => Result): Result {
+function withTrustedSchema<Result>(db: Database.Database, act: () => Result): Result {
   db.pragma('trusted_schema = ON');
   try {
     return act();

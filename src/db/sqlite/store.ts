@@ -5,28 +5,19 @@ import { toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { isSqliteError } from '../../store-errors.js';
 import type { Connection, Transaction } from '../connection.js';
-import { type OpenOptions, RETRY_TIMEOUT_MS, untilFree } from '../connector.js';
+import {
+  ATTEMPT_TIMEOUT_MS,
+  type OpenOptions,
+  READ_TIMEOUT_MS,
+  RETRY_TIMEOUT_MS,
+  untilFree,
+} from '../connector.js';
 import { isWritable } from '../file.js';
 import { readJson, usableString } from '../json-text.js';
-import {
-  hasJournalHeader,
-  isWal,
-  refuseSidecars,
-  requireWritable,
-  requireWritableFolder,
-  type StoreFiles,
-} from '../path.js';
+import { hasJournalHeader, isWal, requireWritable, requireWritableFolder, type StoreFiles } from '../path.js';
+import { refuseSidecars } from '../store-trust.js';
 import { connect, isBusy } from './connection.js';
 import { SqliteStatements } from './statements.js';
-
-/** Default time that a read waits for a lock, in milliseconds. */
-const PROBE_TIMEOUT_MS = 5000;
-
-/**
- * Time that a statement of a write transaction waits for a lock before the transaction is rolled back and retried, in milliseconds. Short,
- * because signals are handled only between two attempts, and a COMMIT that waits for readers in rollback mode blocks all other connections.
- */
-const WRITE_TIMEOUT_MS = 1000;
 
 /** Page cache, in KiB. A batch and its index pages fit; 64 MiB measured a few percent slower. */
 const CACHE_KIB = 8192;
@@ -147,7 +138,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
   /** Opens a store; throws a `STORE_…` code: not a database, hot journal, not writable, locked, damaged. */
   constructor(files: StoreFiles, { access, busyTimeoutMs, signal }: OpenOptions, dialect: Dialect) {
     const isReadOnly = access === 'read';
-    const timeoutMs = busyTimeoutMs ?? (isReadOnly ? PROBE_TIMEOUT_MS : RETRY_TIMEOUT_MS);
+    const timeoutMs = busyTimeoutMs ?? (isReadOnly ? READ_TIMEOUT_MS : RETRY_TIMEOUT_MS);
     const db = openDatabase(files, isReadOnly, timeoutMs);
     super({
       db,
@@ -172,7 +163,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
 
   /** Takes the write lock first: a deferred transaction fails with SQLITE_BUSY_SNAPSHOT at its first write instead of waiting. */
   async tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
-    this.db.pragma(`busy_timeout = ${WRITE_TIMEOUT_MS}`);
+    this.db.pragma(`busy_timeout = ${ATTEMPT_TIMEOUT_MS}`);
     this.driver.isWriting = true;
     try {
       const result = await this.#transaction('BEGIN IMMEDIATE', act);
