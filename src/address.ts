@@ -11,7 +11,7 @@ import { msg } from './messages/message.js';
 import { learnPassword, learnSecrets } from './secrets.js';
 
 /** Store options of one invocation. */
-interface StoreFlags {
+export interface StoreFlags {
   /** Value of `--db-path`; programs may also pass a PostgreSQL URL. */
   readonly dbPath?: string | undefined;
   /** Value of `--database-url`. */
