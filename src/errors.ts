@@ -16,10 +16,7 @@ export const EXIT = {
   terminated: 143,
 } as const;
 
-/**
- * Error codes of this package, with the exit code of a command that fails with each. docs/troubleshooting.md lists their causes and fixes; a test keeps the
- * two in sync.
- */
+/** Error codes, with the exit code of a command that fails. docs/troubleshooting.md lists causes and fixes, held by a test. */
 const EXIT_BY_CODE = {
   // invocation
   USAGE: EXIT.usage,
@@ -127,8 +124,8 @@ export interface ErrorTexts {
 /**
  * An error of this package: one sentence that states the problem, and a hint that fixes it.
  *
- * Neither contains data of a row or a message of the database, which may quote a row. `cause` may, so use it for debugging, not for logs. None of the three
- * contains a password. Message and hint are one line each, without control characters.
+ * Neither contains data of a row or a message of the database, which may quote a row. `cause` may, so use it for debugging, not
+ * for logs. None of the three contains a password. Message and hint are one line each, without control characters.
  *
  * @example
  * await migrateOnDeploy().catch((error: unknown) => {

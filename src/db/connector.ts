@@ -74,7 +74,10 @@ export interface LockState {
   readonly holder?: LockHolder;
 }
 
-/** Range of the random pause between two attempts to acquire a run lock, in milliseconds; random so that processes do not collide again. */
+/**
+ * Range of the random pause between two attempts to acquire a run lock, in milliseconds; random so that processes do not collide
+ * again.
+ */
 export const POLL_MS = { min: 30, max: 120 };
 
 /** Describes the holder of the run lock; undefined until it has signed. */
@@ -97,8 +100,9 @@ export const runLocked = (holder: LockHolder | undefined): BackfillError =>
 export const READ_TIMEOUT_MS = 5000;
 
 /**
- * Time that a statement of a write transaction waits for a lock before the transaction is rolled back and retried, in milliseconds. Short, because
- * signals are handled only between two attempts, and a COMMIT that waits for readers in SQLite's rollback mode blocks all other connections.
+ * Time that a statement of a write transaction waits for a lock before the transaction is rolled back and retried, in
+ * milliseconds. Short, because signals are handled only between two attempts, and a COMMIT that waits for readers in SQLite's
+ * rollback mode blocks all other connections.
  */
 export const ATTEMPT_TIMEOUT_MS = 1000;
 

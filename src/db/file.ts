@@ -33,8 +33,8 @@ export function createPrivate(path: string): void {
 }
 
 /**
- * Sets the owner and mode of a file that this process has just created, as far as this user may. By descriptor, so that no other file can be
- * affected. If the group cannot be set, no group gets access, because this user's own group may be wider.
+ * Sets the owner and mode of a file that this process has just created, as far as this user may. By descriptor, so that no other
+ * file can be affected. If the group cannot be set, no group gets access, because this user's own group may be wider.
  */
 export function followOpen(fd: number, { uid, gid, mode }: Ownership): void {
   const own = fstatSync(fd);
@@ -47,8 +47,8 @@ export function followOpen(fd: number, { uid, gid, mode }: Ownership): void {
 }
 
 /**
- * Opens a file, refusing a symbolic link, runs `act` on its descriptor and closes it. Not for a file that SQLite has open: closing it would
- * drop SQLite's locks.
+ * Opens a file, refusing a symbolic link, runs `act` on its descriptor and closes it. Not for a file that SQLite has open:
+ * closing it would drop SQLite's locks.
  *
  * @param write whether to open it for writing too. Default false
  */

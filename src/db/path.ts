@@ -78,7 +78,9 @@ export function howToWrite(path: string): Message {
     : msg('Make this user the owner: {command}', { command });
 }
 
-/** Replaces a leading `~/` by the home folder, as a shell does; paths in config files and environment variables may have it too. */
+/**
+ * Replaces a leading `~/` by the home folder, as a shell does; paths in config files and environment variables may have it too.
+ */
 export function expandHome(path: string): string {
   return path === '~' || path.startsWith('~/') ? homedir() + path.slice(1) : path;
 }
@@ -86,15 +88,15 @@ export function expandHome(path: string): string {
 /**
  * Finds the files of a store without opening any of them.
  *
- * Uses only `stat`, because opening and closing the main file through `fs` would drop every POSIX lock that SQLite holds on it in this
- * process.
+ * Uses only `stat`, because opening and closing the main file through `fs` would drop every POSIX lock that SQLite holds on it in
+ * this process.
  *
  * @param given the path; `~/` is the home folder
- * @param options `allowEmpty`: accepts an empty file, for a restore. `isCopy`: the file is a copy of a store, which for root may belong to
- *   another user. Default: neither
- * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY`, `STORE_READONLY`, `STORE_FOLDER_READONLY` or `USAGE` (white space
- *   around the path); `ROOT_REFUSED` or `STORE_UNTRUSTED` if this user is root and the store belongs to another user; `STORE_UNTRUSTED` if a
- *   sidecar belongs to an untrusted user
+ * @param options `allowEmpty`: accepts an empty file, for a restore. `isCopy`: the file is a copy of a store, which for root may
+ *   belong to another user. Default: neither
+ * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY`, `STORE_READONLY`, `STORE_FOLDER_READONLY` or
+ *   `USAGE` (white space around the path); `ROOT_REFUSED` or `STORE_UNTRUSTED` if this user is root and the store belongs to
+ *   another user; `STORE_UNTRUSTED` if a sidecar belongs to an untrusted user
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2
  */
 export function locateStore(given: string, { allowEmpty = false, isCopy = false } = {}): StoreFiles {
@@ -153,8 +155,8 @@ export function locateStore(given: string, { allowEmpty = false, isCopy = false 
 }
 
 /**
- * Returns one byte of a store's file, or undefined if the file is shorter. A separate process reads it, because closing the file in this one
- * would drop SQLite's locks on it.
+ * Returns one byte of a store's file, or undefined if the file is shorter. A separate process reads it, because closing the file
+ * in this one would drop SQLite's locks on it.
  */
 function byteOf(path: string, offset: number): number | undefined {
   const script = `const fs = require('node:fs'); const byte = Buffer.alloc(1);
@@ -167,7 +169,10 @@ function byteOf(path: string, offset: number): number | undefined {
   return stdout === '' ? undefined : Number(stdout);
 }
 
-/** Whether the store has a `-journal` that may be hot: its header is not zeroed. See https://www.sqlite.org/fileformat2.html section 3. */
+/**
+ * Whether the store has a `-journal` that may be hot: its header is not zeroed. See https://www.sqlite.org/fileformat2.html
+ * section 3.
+ */
 export const hasJournalHeader = ({ path, journalBytes }: StoreFiles): boolean =>
   journalBytes > 0 && (byteOf(`${path}-journal`, 0) ?? 0) !== 0;
 

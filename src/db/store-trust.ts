@@ -25,7 +25,9 @@ export function otherOwner(given: string): number | undefined {
   return owner;
 }
 
-/** Refuses, for root, a store in a folder where an untrusted user could at any time create a journal, which SQLite would apply. */
+/**
+ * Refuses, for root, a store in a folder where an untrusted user could at any time create a journal, which SQLite would apply.
+ */
 function refuseSharedFolder(path: string): void {
   const store = realpathSync(path);
   const folder = dirname(store);
@@ -113,7 +115,8 @@ export function refuseSidecars(path: string, owner: number): void {
 }
 
 /**
- * Refuses to use another user's store as root. SQLite opens and creates files by name, so that user could lead root to any other file.
+ * Refuses to use another user's store as root. SQLite opens and creates files by name, so that user could lead root to any other
+ * file.
  *
  * @throws {BackfillError} `ROOT_REFUSED`, `STORE_UNTRUSTED`
  */

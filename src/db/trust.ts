@@ -30,9 +30,9 @@ interface TrustOptions {
 const MAX_LINKS = 40;
 
 /**
- * Finds the first entry of a path at which an untrusted user could put another file. Follows links as the system does, and checks each link,
- * each folder and the file: its owner must be trusted, and a folder must not let others rename. In a sticky folder only the owner of an entry
- * may rename it.
+ * Finds the first entry of a path at which an untrusted user could put another file. Follows links as the system does, and checks
+ * each link, each folder and the file: its owner must be trusted, and a folder must not let others rename. In a sticky folder
+ * only the owner of an entry may rename it.
  *
  * @param path a file or folder; a missing entry is not an opening
  * @returns undefined if there is none, or if the system has no user ids
@@ -52,8 +52,8 @@ export function findOpening(
 }
 
 /**
- * Returns root, this user, `owners`, and the owner of the root folder, who could replace everything: in a user namespace without root, that id
- * represents root. Undefined if the system has no user ids.
+ * Returns root, this user, `owners`, and the owner of the root folder, who could replace everything: in a user namespace without
+ * root, that id represents root. Undefined if the system has no user ids.
  */
 function trustedUsers(owners: readonly number[]): ReadonlySet<number> | undefined {
   const self = process.geteuid?.();
@@ -65,8 +65,8 @@ export const isTrustedOwner = ({ uid }: FileOwner, owners: readonly number[] = [
   trustedUsers(owners)?.has(Number(uid)) ?? true;
 
 /**
- * Whether a file's owner is trusted, or is another user in a folder that only a trusted group may write. Root trusts no group. In other
- * folders a file of another user was copied there, and its owner may still write it.
+ * Whether a file's owner is trusted, or is another user in a folder that only a trusted group may write. Root trusts no group. In
+ * other folders a file of another user was copied there, and its owner may still write it.
  *
  * @param stat `lstat` of the file
  * @param owners trusted user ids in addition to root and this user

@@ -66,7 +66,9 @@ export class PostgresDriver {
     else this.#known.delete(what);
   }
 
-  /** Returns the schema of the ledger: the first in the search path that contains one, else the one in which tables are created. */
+  /**
+   * Returns the schema of the ledger: the first in the search path that contains one, else the one in which tables are created.
+   */
   async ledgerSchema(): Promise<string> {
     return await this.remember('schema of the ledger', async () => {
       const schemas = this.session.schemas.filter((name) => name !== 'pg_catalog');
@@ -153,9 +155,9 @@ export class PostgresDriver {
 }
 
 /**
- * Every transaction has one snapshot from its first statement on: if another client changes a row between the statements of a batch, the batch
- * fails and is retried. A write transaction does not specify READ WRITE, so that a server set to read-only, for example because its disk is
- * full, rejects it.
+ * Every transaction has one snapshot from its first statement on: if another client changes a row between the statements of a
+ * batch, the batch fails and is retried. A write transaction does not specify READ WRITE, so that a server set to read-only, for
+ * example because its disk is full, rejects it.
  *
  * @see https://www.postgresql.org/docs/current/transaction-iso.html#XACT-REPEATABLE-READ
  */

@@ -81,8 +81,8 @@ export class PostgresStore extends PostgresStatements implements Connection {
     try {
       return await this.#within('reading', act);
     } catch (error) {
-      // A statement is compiled with the current catalog, not with the snapshot's, so it sees concurrent DDL only in part. A second snapshot sees
-      // all of it.
+      // A statement is compiled with the current catalog, not with the snapshot's, so it sees concurrent DDL only in part. A
+      // second snapshot sees all of it.
       if (!driver.hasNotCompiled || isDisconnected(error)) throw error;
       return await this.#within('reading', act);
     }

@@ -40,8 +40,9 @@ export const IS_UTF8 = 'umzug_backfill_is_utf8';
 /**
  * Opens a store with this package's settings and SQL functions.
  *
- * For read access with an empty WAL, the connection is read-write with `query_only`, because a read-only one would leave `-wal` and `-shm`
- * on disk. With frames in the WAL it is read-only, because closing a read-write one would move them into the main file.
+ * For read access with an empty WAL, the connection is read-write with `query_only`, because a read-only one would leave `-wal`
+ * and `-shm` on disk. With frames in the WAL it is read-only, because closing a read-write one would move them into the main
+ * file.
  *
  * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
  * @see https://www.sqlite.org/wal.html section 5, https://www.sqlite.org/pragma.html#pragma_query_only
@@ -49,8 +50,8 @@ export const IS_UTF8 = 'umzug_backfill_is_utf8';
 function openDatabase(files: StoreFiles, isReadOnly: boolean, busyTimeoutMs: number): Database.Database {
   refuseSidecars(files.path, files.ownership.uid);
   const mayBeHot = hasJournalHeader(files);
-  // A reader without write permission could not remove the sidecars that SQLite creates in WAL mode. It would own them, and they could keep the
-  // store's owner from writing.
+  // A reader without write permission could not remove the sidecars that SQLite creates in WAL mode. It would own them, and they
+  // could keep the store's owner from writing.
   const leavesSidecars = !isWritable(files.path) && (files.walBytes > 0 ? !files.hasShm : isWal(files));
   if (!isReadOnly || leavesSidecars) requireWritable(files);
   let db: Database.Database | undefined;
@@ -84,8 +85,8 @@ function configure(db: Database.Database, isReadOnly: boolean): void {
 }
 
 /**
- * Registers SQL functions for texts that SQLite's JSON functions reject or accept too liberally, and for strings with escapes or beyond ASCII.
- * All take bytes from `CAST(… AS BLOB)`, because a JavaScript string cannot contain invalid UTF-8.
+ * Registers SQL functions for texts that SQLite's JSON functions reject or accept too liberally, and for strings with escapes or
+ * beyond ASCII. All take bytes from `CAST(… AS BLOB)`, because a JavaScript string cannot contain invalid UTF-8.
  *
  * @param encoding result of `PRAGMA encoding`
  */
