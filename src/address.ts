@@ -31,8 +31,8 @@ export interface StoreAddress {
 export const isPostgresUrl = (text: string): boolean => /^postgres(?:ql)?:\/\//i.test(text);
 
 /**
- * Returns the store of an invocation: from its options, else from the environment, else the config's default. An option overrides the environment if
- * both specify a file; a file and a database, or two databases, are refused.
+ * Returns the store of an invocation: from its options, else from the environment, else the config's default. An option overrides
+ * the environment if both specify a file; a file and a database, or two databases, are refused.
  *
  * @throws {BackfillError} `USAGE` if several stores are specified, or none
  */

@@ -1,6 +1,6 @@
 /**
- * Counts the numbers from 0 on for which `test` holds, by binary search. `test` must not hold for any number after the first for which it
- * fails.
+ * Counts the numbers from 0 on for which `test` holds, by binary search. `test` must not hold for any number after the first for
+ * which it fails.
  *
  * @param end one more than the last number
  */

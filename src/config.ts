@@ -45,8 +45,8 @@ export interface DatabaseOptions {
   /** Environment variable with the path of the file; in a list, the first that is set counts. Default: none. */
   readonly env?: string | readonly string[];
   /**
-   * Other paths where the application may keep its store, such as those of other releases. If the store is missing or has no version, the hint names
-   * those that exist; they are never used automatically. Default: none.
+   * Other paths where the application may keep its store, such as those of other releases. If the store is missing or has no
+   * version, the hint names those that exist; they are never used automatically. Default: none.
    */
   readonly otherPaths?: readonly string[];
   /** Environment variables with the address of a PostgreSQL database. Default: none. */
@@ -55,7 +55,10 @@ export interface DatabaseOptions {
 
 /** Options of {@link defineConfig}. */
 export interface ConfigOptions {
-  /** Location of the store. `--db-path` and `--database-url` come first, then the environment, then `path`. Default: each command must specify it. */
+  /**
+   * Location of the store. `--db-path` and `--database-url` come first, then the environment, then `path`. Default: each command
+   * must specify it.
+   */
   readonly database?: DatabaseOptions;
   /** Folders with step files, relative to the config file. */
   readonly steps: readonly string[];
@@ -141,7 +144,7 @@ export interface Project {
 }
 
 /** A config with its file. */
-export interface LoadedConfig {
+interface LoadedConfig {
   readonly config: Config;
   /** Absolute path. */
   readonly file: string;
@@ -174,8 +177,8 @@ export async function loadProject(folder: string, trust: TrustsCode = {}): Promi
 /**
  * Loads the config of a folder, without its steps.
  *
- * @throws {BackfillError} `CONFIG_MISSING` if there is none, `CONFIG_INVALID` if it does not export a config, `CONFIG_UNTRUSTED` if root would run
- *   code that other users may write
+ * @throws {BackfillError} `CONFIG_MISSING` if there is none, `CONFIG_INVALID` if it does not export a config, `CONFIG_UNTRUSTED`
+ *   if root would run code that other users may write
  */
 export async function loadConfig(folder: string, trust: TrustsCode = {}): Promise<LoadedConfig> {
   const file = findConfig(folder);

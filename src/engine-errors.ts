@@ -242,12 +242,15 @@ export const SYSTEM_MEANINGS: Readonly<
   EROFS: ['STORE_FOLDER_READONLY', 'The disk is mounted read-only', 'Mount it read-write'],
 };
 
-/** SQLite's messages for functions and virtual tables that an untrusted schema must not use. If it rejects the whole schema, it names the object. */
+/**
+ * SQLite's messages for functions and virtual tables that an untrusted schema must not use. If it rejects the whole schema, it
+ * names the object.
+ */
 const UNSAFE_USE =
   /^(?:malformed database schema \((?<object>.*)\) - )?(?:error in .*: )?unsafe use of (?:virtual table "(?<table>.*)"|(?<call>.*))$/s;
 
 /** A function or virtual table that an untrusted schema must not use. */
-export interface UnsafeUse {
+interface UnsafeUse {
   /** The object that uses it, if SQLite names one. */
   readonly object: string | undefined;
   /** Name of the function or virtual table. */

@@ -16,10 +16,7 @@ export const EXIT = {
   terminated: 143,
 } as const;
 
-/**
- * Error codes of this package, with the exit code of a command that fails with each. docs/troubleshooting.md lists their causes and fixes; a test keeps the
- * two in sync.
- */
+/** Error codes, with the exit code of a command that fails. docs/troubleshooting.md lists causes and fixes, held by a test. */
 const EXIT_BY_CODE = {
   // invocation
   USAGE: EXIT.usage,
@@ -118,9 +115,6 @@ const EXIT_BY_CODE = {
 /** Stable name of a failure; never renamed or reused. */
 export type ErrorCode = keyof typeof EXIT_BY_CODE;
 
-/** All codes. */
-export const ERROR_CODES = Object.keys(EXIT_BY_CODE) as readonly ErrorCode[];
-
 /** Message and hint of an error as data. */
 export interface ErrorTexts {
   readonly message: Told;
@@ -130,8 +124,8 @@ export interface ErrorTexts {
 /**
  * An error of this package: one sentence that states the problem, and a hint that fixes it.
  *
- * Neither contains data of a row or a message of the database, which may quote a row. `cause` may, so use it for debugging, not for logs. None of the three
- * contains a password. Message and hint are one line each, without control characters.
+ * Neither contains data of a row or a message of the database, which may quote a row. `cause` may, so use it for debugging, not
+ * for logs. None of the three contains a password. Message and hint are one line each, without control characters.
  *
  * @example
  * await migrateOnDeploy().catch((error: unknown) => {
@@ -214,7 +208,7 @@ export function toBackfillError(error: unknown, doing?: Doing | Message): Backfi
 }
 
 /** Activity during which an error occurred. */
-export type Doing = Extract<PlainText, `while ${string}` | 'in the thread of the backfills'>;
+type Doing = Extract<PlainText, `while ${string}` | 'in the thread of the backfills'>;
 
 /** Explanation of an error of the database or the system. */
 type Meaning = readonly [code: ErrorCode, message: Message, hint: PlainText];

@@ -14,8 +14,8 @@ export const FAILPOINT_CHANNEL = 'umzug-backfill:failpoint';
 const points = channel(FAILPOINT_CHANNEL);
 
 /**
- * Marks a window between two durable effects, so that a test can kill the process or fill the disk there. Does nothing without a listener,
- * which only tests have: no environment variable can make a run fail.
+ * Marks a window between two durable effects, so that a test can kill the process or fill the disk there. Does nothing without a
+ * listener, which only tests have: no environment variable can make a run fail.
  *
  * @see https://nodejs.org/api/diagnostics_channel.html
  */

@@ -4,8 +4,8 @@ import { NODE_VERSIONS } from './package.js';
 import { compareVersions, parseVersion, type Version } from './version.js';
 
 /**
- * Refuses a Node version older than the minimum of its major version. A major version that `engines` does not list, such as a newer one, is
- * accepted.
+ * Refuses a Node version older than the minimum of its major version. A major version that `engines` does not list, such as a
+ * newer one, is accepted.
  *
  * @throws {BackfillError} `NODE_TOO_OLD`
  */

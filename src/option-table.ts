@@ -53,8 +53,8 @@ export interface RunSettings {
   /** Whether steps that changed since they were applied are refused. Default false: a warning. */
   readonly strict?: boolean | undefined;
   /**
-   * Stops a run after a batch, a verification after a page of rows (on a file: in WAL mode), a wait for another run, and on PostgreSQL any
-   * wait. Its `reason` is the name of a signal, such as `SIGTERM`. Default: none.
+   * Stops a run after a batch, a verification after a page of rows (on a file: in WAL mode), a wait for another run, and on
+   * PostgreSQL any wait. Its `reason` is the name of a signal, such as `SIGTERM`. Default: none.
    */
   readonly signal?: AbortSignalLike | undefined;
   /** Called with each event. Default: none. */

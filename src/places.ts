@@ -8,8 +8,8 @@ import { msg } from './messages/message.js';
 import { shellWord } from './shell.js';
 
 /**
- * Runs `act`. If the store is missing or has no version, the error's hint also names the other files that exist at paths in the config, and
- * `--postgres` if `DATABASE_URL` is set.
+ * Runs `act`. If the store is missing or has no version, the error's hint also names the other files that exist at paths in the
+ * config, and `--postgres` if `DATABASE_URL` is set.
  */
 export async function withKnownPlaces<Result>(
   config: Config,

@@ -1,8 +1,9 @@
 import { shellWord } from './shell.js';
 import { visible } from './visible.js';
 
-// Keeps passwords out of everything that this program prints, writes or throws, in two ways: the secrets that this process was given (arguments,
-// environment, URLs) are removed wherever they occur; in other URLs, connection strings and assignments they are recognised by form.
+// Keeps passwords out of everything that this program prints, writes or throws, in two ways: the secrets that this process was
+// given (arguments, environment, URLs) are removed wherever they occur; in other URLs, connection strings and assignments they
+// are recognised by form.
 
 /** Replaces a password. In a URL the password is removed instead, as in a store's display name. */
 const MASK = '***';
@@ -43,8 +44,8 @@ const names = new Set<string>();
 let sorted: readonly (readonly [found: string | RegExp, put: string])[] | undefined;
 
 /**
- * Learns the secrets in arguments and in the environment. From then on they are removed from everything that this process prints, writes or
- * throws.
+ * Learns the secrets in arguments and in the environment. From then on they are removed from everything that this process prints,
+ * writes or throws.
  *
  * @param argv arguments of the command line, or URLs
  */

@@ -22,7 +22,10 @@ interface Place {
   readonly line: number;
 }
 
-/** Returns an error's stack frames in existing files, innermost first. A line of the message is not mistaken for a frame, because its file would not exist. */
+/**
+ * Returns an error's stack frames in existing files, innermost first. A line of the message is not mistaken for a frame, because
+ * its file would not exist.
+ */
 export function framesOf(error: unknown): readonly Place[] {
   if (!(error instanceof Error) || typeof error.stack !== 'string') return [];
   return error.stack.split('\n').flatMap((text, i) => {
@@ -61,7 +64,8 @@ export function thrownText(error: unknown, place = placeOf(error)): string {
 }
 
 /**
- * Like {@link thrownText}, for a module that does not load. A syntax error has no frame in its file, so Node parses the file again.
+ * Like {@link thrownText}, for a module that does not load. A syntax error has no frame in its file, so Node parses the file
+ * again.
  */
 export function loadFailureText(error: unknown, path: string): string {
   return thrownText(

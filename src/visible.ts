@@ -1,6 +1,6 @@
 /**
- * Characters that a terminal or a page acts on, or that are invisible: control characters (ESC, CR, NUL, U+0080 to U+009F), those that change
- * the writing direction, those without a width, line and paragraph separators, and lone surrogates.
+ * Characters that a terminal or a page acts on, or that are invisible: control characters (ESC, CR, NUL, U+0080 to U+009F), those
+ * that change the writing direction, those without a width, line and paragraph separators, and lone surrogates.
  */
 const HIDDEN = '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Cs}\\ufffe\\uffff]';
 
@@ -32,14 +32,14 @@ function escaped(sign: string): string {
 }
 
 /**
- * Escapes every hidden character of a text, including line breaks, such as `\u001b`. The result is one line that no terminal and no page acts
- * on.
+ * Escapes every hidden character of a text, including line breaks, such as `\u001b`. The result is one line that no terminal and
+ * no page acts on.
  */
 export const visible = (text: string): string => text.replace(ALL_HIDDEN, escaped);
 
 /**
- * Escapes every hidden character of output, except line feeds and, for a terminal, the codes that this program sends. JSON still parses to the
- * same value.
+ * Escapes every hidden character of output, except line feeds and, for a terminal, the codes that this program sends. JSON still
+ * parses to the same value.
  */
 export const visibleOutput = (output: string, isTerminal: boolean): string =>
   isTerminal

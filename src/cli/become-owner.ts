@@ -4,7 +4,8 @@ import { homedir, type UserInfo, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Project } from '../config.js';
-import { expandHome, otherOwner } from '../db/path.js';
+import { expandHome } from '../db/path.js';
+import { otherOwner } from '../db/store-trust.js';
 import { BackfillError, errnoOf } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 

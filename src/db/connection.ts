@@ -28,8 +28,8 @@ export interface Statements {
   /** Returns the first column of every row. Integers are numbers. */
   pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Promise<Value[]>;
   /**
-   * Yields pages of rows as arrays, integers as bigint, for results too large for memory. Call it inside a snapshot. The event loop turns
-   * between two pages.
+   * Yields pages of rows as arrays, integers as bigint, for results too large for memory. Call it inside a snapshot. The event
+   * loop turns between two pages.
    */
   pages<Row extends readonly unknown[]>(
     sql: string,
@@ -42,8 +42,8 @@ export interface Statements {
 }
 
 /**
- * An open store: its connection, or a transaction of that. `dialect` has everything that differs between engines. While a transaction is
- * open, a statement on the connection throws.
+ * An open store: its connection, or a transaction of that. `dialect` has everything that differs between engines. While a
+ * transaction is open, a statement on the connection throws.
  *
  * Statements that embed the project's SQL, such as a scope, must not have parameters: that SQL may contain `?` operators.
  */
@@ -56,8 +56,8 @@ export interface Store extends Statements {
   /** Returns the size of the store. */
   size(): Promise<StoreSize>;
   /**
-   * Runs statements that use the project's tables, expressions, queries or DDL. On PostgreSQL they, and the triggers and functions that they
-   * fire, see the search path of the project's user; all other statements see only built-in names.
+   * Runs statements that use the project's tables, expressions, queries or DDL. On PostgreSQL they, and the triggers and
+   * functions that they fire, see the search path of the project's user; all other statements see only built-in names.
    */
   readonly project: Statements;
   /** Whether `sql` is a single valid statement without parameters that returns rows and only reads. */
@@ -95,8 +95,8 @@ export interface Connection extends Store {
   /** Like {@link snapshot}, for a single long pass over a table; without retries. */
   snapshotAsync<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
   /**
-   * Runs `act` with the run lock shared, so that workers can join the run, then reacquires it exclusively. Without shared runs, just runs
-   * `act`.
+   * Runs `act` with the run lock shared, so that workers can join the run, then reacquires it exclusively. Without shared runs,
+   * just runs `act`.
    *
    * @param onWait called every five seconds while waiting for workers
    */

@@ -74,7 +74,10 @@ export interface LockState {
   readonly holder?: LockHolder;
 }
 
-/** Range of the random pause between two attempts to acquire a run lock, in milliseconds; random so that processes do not collide again. */
+/**
+ * Range of the random pause between two attempts to acquire a run lock, in milliseconds; random so that processes do not collide
+ * again.
+ */
 export const POLL_MS = { min: 30, max: 120 };
 
 /** Describes the holder of the run lock; undefined until it has signed. */
@@ -92,6 +95,16 @@ export const runLocked = (holder: LockHolder | undefined): BackfillError =>
     msg('Another command holds the lock of this store: {who}', { who: holderText(holder) }),
     msg('Run the same command again after it has ended, or pass a longer timeout: --lock-timeout 600'),
   );
+
+/** Default time that a statement of a read waits for a lock, in milliseconds. */
+export const READ_TIMEOUT_MS = 5000;
+
+/**
+ * Time that a statement of a write transaction waits for a lock before the transaction is rolled back and retried, in
+ * milliseconds. Short, because signals are handled only between two attempts, and a COMMIT that waits for readers in SQLite's
+ * rollback mode blocks all other connections.
+ */
+export const ATTEMPT_TIMEOUT_MS = 1000;
 
 /** Time for which a write is retried while another process holds a lock, in milliseconds. */
 export const RETRY_TIMEOUT_MS = 15_000;

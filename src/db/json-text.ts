@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 
-// Reads JSON texts that SQLite's JSON functions cannot handle: RFC 8259 plus the bare tokens `NaN`, `Infinity` and `-Infinity` that Python's
-// json module writes. Works on UTF-8 bytes.
+// Reads JSON texts that SQLite's JSON functions cannot handle: RFC 8259 plus the bare tokens `NaN`, `Infinity` and `-Infinity`
+// that Python's json module writes. Works on UTF-8 bytes.
 // See https://www.rfc-editor.org/rfc/rfc8259 and https://docs.python.org/3/library/json.html#infinite-and-nan-number-values
 
 /** Maximum nesting; SQLite has the same limit (JSON_MAX_DEPTH). */
@@ -76,7 +76,8 @@ function valueEnd(bytes: Buffer, text: string, from: number, depth: number): num
       at = scalarEnd(bytes, text, at);
       if (at < 0) return -1;
     }
-    // A value has ended, or an empty container is about to: close all containers that end here, then continue with the next value.
+    // A value has ended, or an empty container is about to: close all containers that end here, then continue with the next
+    // value.
     for (;;) {
       const container = open.at(-1);
       if (container === undefined) return at;
@@ -93,13 +94,13 @@ function valueEnd(bytes: Buffer, text: string, from: number, depth: number): num
 }
 
 /**
- * Converts a JSON text to strict JSON: an object of its top-level members in their order, with names without escapes. Python's bare tokens become
- * `null` and nested values `[]`, because neither is usable. Omits a member whose name has no such form, because no declaration can contain
- * it.
+ * Converts a JSON text to strict JSON: an object of its top-level members in their order, with names without escapes. Python's
+ * bare tokens become `null` and nested values `[]`, because neither is usable. Omits a member whose name has no such form,
+ * because no declaration can contain it.
  *
  * @param bytes the whole text, in UTF-8; bytes inside strings may be invalid
- * @returns the object; `{}` for a valid text that is not an object; null for an unreadable text: not JSON, JSON5, with a byte-order mark or a
- *   NUL, or nested too deeply
+ * @returns the object; `{}` for a valid text that is not an object; null for an unreadable text: not JSON, JSON5, with a
+ *   byte-order mark or a NUL, or nested too deeply
  */
 export function readJson(bytes: Buffer): Buffer | null {
   const text = bytes.toString('latin1'); // one character per byte, so that offsets of patterns are those of bytes

@@ -1,27 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { realpathSync, type Stats, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { BackfillError, errnoOf } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
-import {
-  entriesOf,
-  findOpening,
-  howToWrite,
-  isReadable,
-  isRoot,
-  isShared,
-  isTrustedFile,
-  isTrustedOwner,
-  isWritable,
-  lstatOf,
-  type Opening,
-  type Ownership,
-  pathExists,
-  thisUser,
-  tryStat,
-} from './file.js';
+import { isReadable, isWritable, type Ownership, pathExists, tryStat } from './file.js';
+import { refuseOtherOwner, refuseSidecars } from './store-trust.js';
+import { entriesOf } from './trust.js';
 
 /** The files of a store, found by `stat` alone. */
 export interface StoreFiles {
@@ -39,9 +25,6 @@ export interface StoreFiles {
   /** Owner and mode of the store. Files that are created next to it get the same. */
   readonly ownership: Ownership;
 }
-
-/** Suffixes of the files that SQLite keeps next to a database file, and applies to it. */
-export const SIDECARS = ['-wal', '-shm', '-journal'] as const;
 
 /**
  * Returns `stat` of a path, or undefined if it does not exist.
@@ -67,7 +50,37 @@ export function find(path: string): Stats | undefined {
   }
 }
 
-/** Replaces a leading `~/` by the home folder, as a shell does; paths in config files and environment variables may have it too. */
+/** Names the effective user, who differs from the one who typed the command if root has become the owner of the store. */
+export function thisUser(): Message {
+  const id = process.geteuid?.();
+  return id === undefined ? msg('this user') : msg('this user (user id {id})', { id });
+}
+
+/** Returns a hint with the command that lets this user read and write an existing file or folder. */
+export function howToWrite(path: string): Message {
+  const self = process.geteuid?.();
+  const stat = statSync(path);
+  const { uid, mode } = stat;
+  const isFolder = stat.isDirectory();
+  const file = shellWord(path);
+  const chmod = `chmod ${isFolder ? 'u+rwx' : 'u+rw'} ${file}`;
+  if (self === undefined || self === uid)
+    return msg('Grant this user write permission: {command}', { command: chmod });
+  const needed = isFolder ? 0o700 : 0o600;
+  const command = `sudo chown ${self} ${file}${(mode & needed) === needed ? '' : ` && sudo ${chmod}`}`;
+  // Root becomes the user who owns any other part of the path.
+  const isOwners = [...entriesOf(path)].every(({ stat }) => stat.uid === 0 || stat.uid === uid);
+  return isOwners
+    ? msg('Run the command as its owner, user id {uid}, or make this user the owner: {command}', {
+        uid,
+        command,
+      })
+    : msg('Make this user the owner: {command}', { command });
+}
+
+/**
+ * Replaces a leading `~/` by the home folder, as a shell does; paths in config files and environment variables may have it too.
+ */
 export function expandHome(path: string): string {
   return path === '~' || path.startsWith('~/') ? homedir() + path.slice(1) : path;
 }
@@ -75,15 +88,15 @@ export function expandHome(path: string): string {
 /**
  * Finds the files of a store without opening any of them.
  *
- * Uses only `stat`, because opening and closing the main file through `fs` would drop every POSIX lock that SQLite holds on it in this
- * process.
+ * Uses only `stat`, because opening and closing the main file through `fs` would drop every POSIX lock that SQLite holds on it in
+ * this process.
  *
  * @param given the path; `~/` is the home folder
- * @param options `allowEmpty`: accepts an empty file, for a restore. `isCopy`: the file is a copy of a store, which for root may belong to
- *   another user. Default: neither
- * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY`, `STORE_READONLY`, `STORE_FOLDER_READONLY` or `USAGE` (white space
- *   around the path); `ROOT_REFUSED` or `STORE_UNTRUSTED` if this user is root and the store belongs to another user; `STORE_UNTRUSTED` if a
- *   sidecar belongs to an untrusted user
+ * @param options `allowEmpty`: accepts an empty file, for a restore. `isCopy`: the file is a copy of a store, which for root may
+ *   belong to another user. Default: neither
+ * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY`, `STORE_READONLY`, `STORE_FOLDER_READONLY` or
+ *   `USAGE` (white space around the path); `ROOT_REFUSED` or `STORE_UNTRUSTED` if this user is root and the store belongs to
+ *   another user; `STORE_UNTRUSTED` if a sidecar belongs to an untrusted user
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2
  */
 export function locateStore(given: string, { allowEmpty = false, isCopy = false } = {}): StoreFiles {
@@ -142,8 +155,8 @@ export function locateStore(given: string, { allowEmpty = false, isCopy = false 
 }
 
 /**
- * Returns one byte of a store's file, or undefined if the file is shorter. A separate process reads it, because closing the file in this one
- * would drop SQLite's locks on it.
+ * Returns one byte of a store's file, or undefined if the file is shorter. A separate process reads it, because closing the file
+ * in this one would drop SQLite's locks on it.
  */
 function byteOf(path: string, offset: number): number | undefined {
   const script = `const fs = require('node:fs'); const byte = Buffer.alloc(1);
@@ -156,7 +169,10 @@ function byteOf(path: string, offset: number): number | undefined {
   return stdout === '' ? undefined : Number(stdout);
 }
 
-/** Whether the store has a `-journal` that may be hot: its header is not zeroed. See https://www.sqlite.org/fileformat2.html section 3. */
+/**
+ * Whether the store has a `-journal` that may be hot: its header is not zeroed. See https://www.sqlite.org/fileformat2.html
+ * section 3.
+ */
 export const hasJournalHeader = ({ path, journalBytes }: StoreFiles): boolean =>
   journalBytes > 0 && (byteOf(`${path}-journal`, 0) ?? 0) !== 0;
 
@@ -193,132 +209,5 @@ export function requireWritableFolder({ folder }: StoreFiles, cause?: unknown): 
     }),
     howToWrite(folder),
     { cause },
-  );
-}
-
-/**
- * For root, finds another user who owns the store, or a link or folder of its path.
- *
- * @returns the user id; undefined if root owns the store and its path, or if this user is not root
- * @throws {BackfillError} `STORE_UNTRUSTED` if several users own parts of the path, or if another user may replace the store
- */
-export function otherOwner(given: string): number | undefined {
-  if (!isRoot()) return undefined;
-  const path = resolve(given);
-  // The group of a folder of root can harm only root, and no longer can once this process runs as the store's owner.
-  const first = findOpening(path, { groups: true });
-  const owner = first?.by === 'owner' ? first.owner : undefined;
-  const trust = owner === undefined ? {} : { owners: [owner], groups: true };
-  const opening = findOpening(path, trust);
-  if (opening) throw untrusted(path, opening, owner);
-  if (owner === undefined && existsSync(path)) refuseSharedFolder(path);
-  return owner;
-}
-
-/** Refuses, for root, a store in a folder where an untrusted user could at any time create a journal, which SQLite would apply. */
-function refuseSharedFolder(path: string): void {
-  const store = realpathSync(path);
-  const folder = dirname(store);
-  if (!isShared(folder)) return;
-  const own = shellWord(`${store}.d`);
-  const files = ['', '-wal', '-journal'].map((end) => store + end);
-  const present = files.filter((file) => {
-    const found = lstatOf(file);
-    return found !== undefined && isTrustedOwner(found);
-  });
-  throw new BackfillError(
-    'STORE_UNTRUSTED',
-    msg('Root does not use the store at {path}: other users may create files next to it in {folder}', {
-      path,
-      folder,
-    }),
-    msg(
-      'Stop the application, and move the store to a separate folder: mkdir -m 700 {folder} && mv {files} {folder}',
-      { folder: own, files: present.map(shellWord).join(' ') },
-    ),
-  );
-}
-
-function untrusted(path: string, { by, path: at, owner: second }: Opening, first: number | undefined) {
-  if (by === 'owner')
-    return new BackfillError(
-      'STORE_UNTRUSTED',
-      msg(
-        'Root does not use the store at {path}: user id {first} owns a part of its path, and user id {second} owns {at}',
-        { path, first, second, at },
-      ),
-      msg("Put sudo -u '#{uid}' before the command, so that this user runs it", {
-        uid: tryStat(path)?.uid || second,
-      }),
-    );
-  return by === 'group'
-    ? new BackfillError(
-        'STORE_UNTRUSTED',
-        msg('Root does not use the store at {path}: the group of {at} may replace it', { path, at }),
-        msg('Remove that permission: chmod g-w {path}; or let the user of the application own the store', {
-          path: shellWord(at),
-        }),
-      )
-    : new BackfillError(
-        'STORE_UNTRUSTED',
-        msg('Root does not use the store at {path}: every user may replace files in {at}', { path, at }),
-        msg('Remove that permission: chmod o-w {path}', { path: shellWord(at) }),
-      );
-}
-
-/**
- * Refuses untrusted sidecars, which SQLite would apply to the store without checking their owner.
- *
- * @param path path of the store, with links resolved
- * @param owner user id of the store's owner
- * @throws {BackfillError} `STORE_UNTRUSTED` if a sidecar is not a file, or if its owner is not trusted
- */
-export function refuseSidecars(path: string, owner: number): void {
-  for (const end of SIDECARS) {
-    const at = path + end;
-    const found = lstatOf(at);
-    if (!found) continue;
-    // -T does not follow a link at the target.
-    const [from, to] = [at, `${at}.moved`].map(shellWord);
-    if (!found.isFile())
-      throw new BackfillError(
-        'STORE_UNTRUSTED',
-        msg('The store at {path} is not opened: {at} next to it is not a file', { path, at }),
-        msg('Stop the application and move it away: sudo mv -T {from} {to}', { from, to }),
-      );
-    if (isTrustedFile(at, found, [owner])) continue;
-    throw new BackfillError(
-      'STORE_UNTRUSTED',
-      msg('The store at {path} is not opened: {at} next to it belongs to user id {owner}', {
-        path,
-        at,
-        owner: found.uid,
-      }),
-      msg(
-        'If the application did not create it, stop the application and move it away: sudo mv -T {from} {to}; if it did, the file may contain committed data: sudo chown --reference={path} {from}',
-        { from, to, path: shellWord(path) },
-      ),
-    );
-  }
-}
-
-/**
- * Refuses to use another user's store as root. SQLite opens and creates files by name, so that user could lead root to any other file.
- *
- * @throws {BackfillError} `ROOT_REFUSED`, `STORE_UNTRUSTED`
- */
-function refuseOtherOwner(path: string): void {
-  const owner = otherOwner(path);
-  if (owner === undefined) return;
-  throw new BackfillError(
-    'ROOT_REFUSED',
-    msg('Root does not use the store at {path} from within a program: it belongs to user id {owner}', {
-      path,
-      owner,
-    }),
-    msg(
-      "Put sudo -u '#{owner}' before the program; the command line, run as a separate process, switches to that user by itself",
-      { owner },
-    ),
   );
 }

@@ -42,8 +42,8 @@ const MAX_NORMALISED = 500;
 const MAX_REMEMBERED = 10_000;
 
 /**
- * Normalises SQL, so that statements that differ only in layout become equal. Removes comments, white space, the case of words, quotes around
- * simple names, and closing semicolons; keeps text in single quotes.
+ * Normalises SQL, so that statements that differ only in layout become equal. Removes comments, white space, the case of words,
+ * quotes around simple names, and closing semicolons; keeps text in single quotes.
  */
 export function normaliseSql(sql: string): string {
   let normalised = NORMALISED.get(sql);

@@ -1,7 +1,8 @@
 import { basename, join, resolve } from 'node:path';
-import { isShared, lstatOf, pathExists } from '../db/file.js';
+import { lstatOf, pathExists } from '../db/file.js';
 import { expandHome, type StoreFiles } from '../db/path.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
+import { isShared } from '../db/trust.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { type BackupRecord, openLedger } from '../ledger/ledger.js';

@@ -1,7 +1,8 @@
 import { dirname, join } from 'node:path';
-import { isShared, pathExists, withOpen } from '../db/file.js';
-import { hasJournalHeader, locateStore, SIDECARS, type StoreFiles } from '../db/path.js';
+import { pathExists, SIDECARS, withOpen } from '../db/file.js';
+import { hasJournalHeader, locateStore, type StoreFiles } from '../db/path.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
+import { isShared } from '../db/trust.js';
 import { openSqlite, sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';

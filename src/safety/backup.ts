@@ -5,15 +5,14 @@ import {
   createPrivate,
   followOpen,
   fsyncPath,
-  howToWrite,
   isNamed,
   isWritable,
   nameFinished,
   pathExists,
-  thisUser,
+  SIDECARS,
   withOpen,
 } from '../db/file.js';
-import { expandHome, find, locateStore, SIDECARS, type StoreFiles } from '../db/path.js';
+import { expandHome, find, howToWrite, locateStore, type StoreFiles, thisUser } from '../db/path.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
@@ -36,8 +35,8 @@ export interface Backup extends Digest {
 type CopyKind = 'backup' | 'before-restore';
 
 /**
- * Returns the prefix of the names of a store's copies: its name, and in another folder a hash of its path, which distinguishes stores with the
- * same name.
+ * Returns the prefix of the names of a store's copies: its name, and in another folder a hash of its path, which distinguishes
+ * stores with the same name.
  */
 function nameOf({ path, folder }: StoreFiles, copies: string): string {
   const name = basename(path);
@@ -73,8 +72,10 @@ export function isSameFile(a: string, b: string): boolean {
  * Returns the folder for a store's copies, absolute, with links resolved.
  *
  * @param given a folder. Default: the store's
- * @param confirmed whether a folder in which every user may rename is accepted, by `--yes`; undefined if the command has no such option
- * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE` if it does not exist, this user may not write it, or untrusted users may rename in it
+ * @param confirmed whether a folder in which every user may rename is accepted, by `--yes`; undefined if the command has no such
+ *   option
+ * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE` if it does not exist, this user may not write it, or untrusted users may
+ *   rename in it
  */
 export function backupFolder(files: StoreFiles, given: string | undefined, confirmed?: boolean): string {
   const folder = given === undefined ? files.folder : namedFolder(given);
@@ -107,9 +108,9 @@ function namedFolder(given: string): string {
 }
 
 /**
- * Backs up the store, as one snapshot, in a private folder inside `folder`. The copy gets its name once it is complete, checked for damage, has the
- * store's owner and mode, and is flushed to disk. A killed backup leaves its private folder, which the next one removes. The run lock must be
- * held.
+ * Backs up the store, as one snapshot, in a private folder inside `folder`. The copy gets its name once it is complete, checked
+ * for damage, has the store's owner and mode, and is flushed to disk. A killed backup leaves its private folder, which the next
+ * one removes. The run lock must be held.
  *
  * @param folder target folder, from {@link backupFolder}
  * @throws {BackfillError} `STORE_CORRUPT` if the copy, and thus the store, is damaged; `STORE_FULL`, `STORE_BUSY` …
@@ -165,8 +166,8 @@ export const unguessable = (): string => randomBytes(12).toString('hex');
 export const VERSIONS_OFFSET = 18;
 
 /**
- * Takes a copy out of WAL mode, so that connections to it create no sidecars. SQLite uses only the read version; the write version stays, and
- * preserves the mode for a restore of a lost store.
+ * Takes a copy out of WAL mode, so that connections to it create no sidecars. SQLite uses only the read version; the write
+ * version stays, and preserves the mode for a restore of a lost store.
  *
  * @see https://www.sqlite.org/fileformat2.html section 1.3.3
  */
@@ -235,11 +236,11 @@ export function findNamed(files: StoreFiles, folder: string): string[] {
 }
 
 /**
- * Removes all backups except the newest `keep`. Call it only after a run has been verified, because the backup from before a run must outlive every
- * failed attempt.
+ * Removes all backups except the newest `keep`. Call it only after a run has been verified, because the backup from before a run
+ * must outlive every failed attempt.
  *
- * @param known backups in the store's ledger. In another folder than the store's only these are removed, because another machine may keep backups
- *   of a store with the same path there
+ * @param known backups in the store's ledger. In another folder than the store's only these are removed, because another machine
+ *   may keep backups of a store with the same path there
  * @returns the removed paths
  */
 export function rotate(

@@ -1,16 +1,18 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { findOpening, isTrustedFile, lstatOf } from '../db/file.js';
+import { lstatOf } from '../db/file.js';
 import { hasJournalHeader, type StoreFiles } from '../db/path.js';
+import { findOpening, isTrustedFile } from '../db/trust.js';
 import { BackfillError } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 
 /**
- * Refuses a folder for copies in which an untrusted user may rename, and thus replace the private folder or the copy. Root trusts no other user,
- * because that user could lead it anywhere.
+ * Refuses a folder for copies in which an untrusted user may rename, and thus replace the private folder or the copy. Root trusts
+ * no other user, because that user could lead it anywhere.
  *
- * @param confirmed whether a folder in which every user may rename is accepted, by `--yes`; undefined if the command has no such option
+ * @param confirmed whether a folder in which every user may rename is accepted, by `--yes`; undefined if the command has no such
+ *   option
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
 export function refuseUnsafeFolder(
@@ -146,8 +148,9 @@ const PARTIAL = '.partial';
 const LEFTOVER = /^(?:-\w{6}|(?:-lock)?(?:-wal|-shm|-journal)?)$/;
 
 /**
- * Creates a folder that only this user may enter, for unfinished files, runs `act`, and removes the folder with its contents. Only trusted users may be
- * able to rename in its parent. The run lock must be held, because folders of killed commands are removed first.
+ * Creates a folder that only this user may enter, for unfinished files, runs `act`, and removes the folder with its contents.
+ * Only trusted users may be able to rename in its parent. The run lock must be held, because folders of killed commands are
+ * removed first.
  *
  * @param prefix prefix of the path; a random word follows
  */

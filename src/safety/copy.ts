@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import { readSync, rmSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { backoffDelays } from '../db/connector.js';
-import { lstatOf } from '../db/file.js';
-import { SIDECARS } from '../db/path.js';
+import { lstatOf, SIDECARS } from '../db/file.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
@@ -14,8 +13,8 @@ import { isSqliteError } from '../store-errors.js';
 export type CheckDepth = 'quick' | 'full';
 
 /**
- * Copies a store, as one snapshot, into another existing SQLite file: an empty one for a backup, the live store for a restore. A killed copy is rolled
- * back when the target is next opened.
+ * Copies a store, as one snapshot, into another existing SQLite file: an empty one for a backup, the live store for a restore. A
+ * killed copy is rolled back when the target is next opened.
  *
  * @param path the target; its connections see the copy as one commit
  * @param onLocked called when the target is locked and not yet written; throw to cancel the copy
@@ -42,7 +41,9 @@ export async function copyInto(
   throw copyBusy(path);
 }
 
-/** Maximum pause between two attempts to copy, in milliseconds; short, because the lock of a busy store is free only for moments. */
+/**
+ * Maximum pause between two attempts to copy, in milliseconds; short, because the lock of a busy store is free only for moments.
+ */
 const COPY_PAUSE_MS = 20;
 
 function copyBusy(path: string): BackfillError {
@@ -58,8 +59,8 @@ function copyBusy(path: string): BackfillError {
 /**
  * Checks a store for damage.
  *
- * @returns whether it is sound; undefined if SQLite cannot check it, because the schema uses functions or collations that only the application
- *   provides
+ * @returns whether it is sound; undefined if SQLite cannot check it, because the schema uses functions or collations that only
+ *   the application provides
  * @see https://www.sqlite.org/pragma.html#pragma_quick_check
  */
 export async function checkDamage(store: SqliteStatements, depth: CheckDepth): Promise<boolean | undefined> {

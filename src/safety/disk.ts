@@ -46,7 +46,8 @@ export function requireDiskSpace(needs: readonly DiskNeed[], hint: Told): void {
 }
 
 /**
- * Network file systems by their number on Linux. SQLite's locks are not reliable there, and a run lock is valid on one machine only.
+ * Network file systems by their number on Linux. SQLite's locks are not reliable there, and a run lock is valid on one machine
+ * only.
  *
  * @see https://man7.org/linux/man-pages/man2/statfs.2.html
  * @see https://www.sqlite.org/howtocorrupt.html section 2.1

@@ -13,17 +13,18 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type Database from 'better-sqlite3';
-import { followOpen, isTrustedFile, isTrustedOwner, type Ownership, tryLink } from '../db/file.js';
-import { SIDECARS, type StoreFiles } from '../db/path.js';
+import { followOpen, type Ownership, SIDECARS, tryLink } from '../db/file.js';
+import type { StoreFiles } from '../db/path.js';
 import { connect } from '../db/sqlite/connection.js';
+import { isTrustedFile, isTrustedOwner } from '../db/trust.js';
 import { BackfillError, errnoOf, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { isSqliteError } from '../store-errors.js';
 
-// The file of the run lock. Another user may own its folder, so neither its name nor its contents are trusted: only a plain file of a trusted owner
-// is opened, and only one with exactly our table is read.
+// The file of the run lock. Another user may own its folder, so neither its name nor its contents are trusted: only a plain file
+// of a trusted owner is opened, and only one with exactly our table is read.
 
 /** DDL of the table with the holder, in the form of `sqlite_schema`. */
 const TABLE = 'CREATE TABLE holder (token TEXT, pid INTEGER, host TEXT, since TEXT)';
@@ -31,7 +32,10 @@ const TABLE = 'CREATE TABLE holder (token TEXT, pid INTEGER, host TEXT, since TE
 /** Page size of the file. */
 const PAGE_BYTES = 4096;
 
-/** Maximum size of the file: a page with the schema, and one with the row. SQLite may loop forever in pages that refer to each other. */
+/**
+ * Maximum size of the file: a page with the schema, and one with the row. SQLite may loop forever in pages that refer to each
+ * other.
+ */
 const MAX_BYTES = 2 * PAGE_BYTES;
 
 /** Folder of this process's descriptors, on Linux. */
@@ -57,8 +61,8 @@ export const lockPath = ({ path }: StoreFiles): string => `${path}.lock`;
 export const hasLockFile = (files: StoreFiles): boolean => findLockFile(files) !== undefined;
 
 /**
- * Creates the lock file if it does not exist, atomically with the owner and mode of the store: a killed process leaves no lock file that the store's
- * owner cannot open.
+ * Creates the lock file if it does not exist, atomically with the owner and mode of the store: a killed process leaves no lock
+ * file that the store's owner cannot open.
  */
 export function createLockFile(files: StoreFiles): void {
   const path = lockPath(files);
@@ -90,8 +94,8 @@ function writeNew(path: string, ownership: Ownership): void {
 /**
  * Opens the lock file, which must exist.
  *
- * @throws {BackfillError} `LOCK_UNUSABLE` if it is not a plain file with one name, if its owner is not trusted, if it has a sidecar, or if it is
- *   replaced while it is being opened
+ * @throws {BackfillError} `LOCK_UNUSABLE` if it is not a plain file with one name, if its owner is not trusted, if it has a
+ *   sidecar, or if it is replaced while it is being opened
  */
 export function openLockFile(files: StoreFiles, busyTimeoutMs: number): Database.Database {
   const path = lockPath(files);
@@ -202,8 +206,8 @@ const lstatOf = (path: string): BigIntStats | undefined =>
   lstatSync(path, { bigint: true, throwIfNoEntry: false });
 
 /**
- * Refuses a file that SQLite might read forever, then sets the journal to memory, so that no journal is left next to the file. The two pages that a
- * signature changes may be written in either order. Call it before a transaction.
+ * Refuses a file that SQLite might read forever, then sets the journal to memory, so that no journal is left next to the file.
+ * The two pages that a signature changes may be written in either order. Call it before a transaction.
  *
  * @throws {BackfillError} `LOCK_UNUSABLE`
  */
@@ -261,7 +265,10 @@ const lockReplaced = (path: string, cause?: unknown): BackfillError =>
     { cause },
   );
 
-/** Explains an error of the lock file: `LOCK_UNUSABLE` for damage, and for an owner or mode that excludes this user; else the cause's code. */
+/**
+ * Explains an error of the lock file: `LOCK_UNUSABLE` for damage, and for an owner or mode that excludes this user; else the
+ * cause's code.
+ */
 export function lockUnusable(files: StoreFiles, cause: unknown): BackfillError {
   const path = lockPath(files);
   const code = isSqliteError(cause) ? cause.code : (errnoOf(cause) ?? '');

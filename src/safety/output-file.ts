@@ -13,8 +13,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { entriesOf, findOpening, isRoot, tryStat } from '../db/file.js';
-import { expandHome, SIDECARS, type StoreFiles } from '../db/path.js';
+import { isRoot, SIDECARS, tryStat } from '../db/file.js';
+import { expandHome, type StoreFiles } from '../db/path.js';
+import { entriesOf, findOpening } from '../db/trust.js';
 import { BackfillError, errnoOf } from '../errors.js';
 import { msg, type PlainText } from '../messages/message.js';
 
@@ -32,8 +33,8 @@ export interface OutputFileKind {
 const SIDECAR_SUFFIX = /^-(?:wal|shm|journal)$|^\.(?:lock|backup-.*|before-restore-.*)$/;
 
 /**
- * Resolves the path of an output file. Refuses to overwrite the store, the files that belong to it, and files of another kind; to follow links of
- * other users; and, for root, to write where other users may replace the folder.
+ * Resolves the path of an output file. Refuses to overwrite the store, the files that belong to it, and files of another kind; to
+ * follow links of other users; and, for root, to write where other users may replace the folder.
  *
  * @param given the path; its folder must exist
  * @returns the absolute path, with symbolic links resolved so that a link stays one
@@ -96,8 +97,8 @@ export function refuseOthersLinks(what: PlainText, asked: string): void {
 }
 
 /**
- * Refuses, for root, a folder that another user may replace by a link between two system calls. Changes within the folder are harmless, because the
- * file is created under a random name, and renaming it replaces a link itself.
+ * Refuses, for root, a folder that another user may replace by a link between two system calls. Changes within the folder are
+ * harmless, because the file is created under a random name, and renaming it replaces a link itself.
  */
 function refuseOthersFolders(what: PlainText, asked: string, folder: string): void {
   const parent = dirname(folder);

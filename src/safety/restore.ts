@@ -17,11 +17,12 @@ import {
   fsyncPath,
   nameFinished,
   type Ownership,
+  SIDECARS,
   tryLink,
   tryStat,
   withOpen,
 } from '../db/file.js';
-import { locateStore, SIDECARS, type StoreFiles } from '../db/path.js';
+import { locateStore, type StoreFiles } from '../db/path.js';
 import { connect, isBusy } from '../db/sqlite/connection.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
@@ -37,7 +38,8 @@ import { withPrivateFolder } from './copy-trust.js';
 export class StaleCopyError extends Error {}
 
 /**
- * Returns a text that changes with every write to the store. Uses `stat`, because no connection can read while another holds the store exclusively.
+ * Returns a text that changes with every write to the store. Uses `stat`, because no connection can read while another holds the
+ * store exclusively.
  */
 export function lastModified({ path }: StoreFiles): string {
   const ofFile = (file: string): string => {
@@ -48,7 +50,8 @@ export function lastModified({ path }: StoreFiles): string {
 }
 
 /**
- * Copies a backup into a private folder, so that the checked file is the restored one, and sets the copy's journal mode to the store's.
+ * Copies a backup into a private folder, so that the checked file is the restored one, and sets the copy's journal mode to the
+ * store's.
  *
  * @param path the backup
  * @param copy path of the copy, which must not exist
@@ -83,8 +86,9 @@ function requireFile(fd: number, path: string): number {
 }
 
 /**
- * Writes a backup into the store: through SQLite, as one transaction, so that open connections see it and a killed restore is rolled back. If SQLite
- * cannot do so, because the store is damaged, or in WAL mode with another page size, replaces the file, unless another program has it open.
+ * Writes a backup into the store: through SQLite, as one transaction, so that open connections see it and a killed restore is
+ * rolled back. If SQLite cannot do so, because the store is damaged, or in WAL mode with another page size, replaces the file,
+ * unless another program has it open.
  *
  * @param prepared copy of the backup in its private folder next to the store, from {@link takeIn}; the call may move it
  * @param onLocked called when other programs can no longer write and nothing is written yet; throw to cancel the restore
@@ -142,7 +146,8 @@ async function writeInto(source: SqliteStore, files: StoreFiles, onLocked: () =>
 }
 
 /**
- * Replaces the store's file under an exclusive lock. Removes `-wal` and `-journal` first, because SQLite would apply them to the new file.
+ * Replaces the store's file under an exclusive lock. Removes `-wal` and `-journal` first, because SQLite would apply them to the
+ * new file.
  */
 async function replace(prepared: string, files: StoreFiles, onLocked: () => void): Promise<void> {
   const { path, folder, ownership } = files;
@@ -178,11 +183,12 @@ function settle(fd: number, ownership: Ownership): void {
 }
 
 /**
- * Returns a connection that excludes all others until it is closed. For a sound store, also checkpoints the WAL. The journal mode stays, because a
- * kill may leave this file in use. SQLite notices that the file has been replaced, and does not touch the new one's WAL.
+ * Returns a connection that excludes all others until it is closed. For a sound store, also checkpoints the WAL. The journal mode
+ * stays, because a kill may leave this file in use. SQLite notices that the file has been replaced, and does not touch the new
+ * one's WAL.
  *
- * In a damaged store SQLite reads a page before it requests the lock, and so never acquires it, unless a `-wal` exists. A lock applies to the file under
- * all of its names, so a second name with a `-wal` next to it is locked instead.
+ * In a damaged store SQLite reads a page before it requests the lock, and so never acquires it, unless a `-wal` exists. A lock
+ * applies to the file under all of its names, so a second name with a `-wal` next to it is locked instead.
  *
  * @param name the second name, in a private folder
  */
@@ -223,8 +229,8 @@ function isReadable(db: Database.Database): boolean {
 }
 
 /**
- * Copies a store's files as they are, for one that SQLite cannot read. A separate process does it, because closing a file in this one would drop
- * SQLite's locks.
+ * Copies a store's files as they are, for one that SQLite cannot read. A separate process does it, because closing a file in this
+ * one would drop SQLite's locks.
  *
  * @returns path of the main file's copy
  */

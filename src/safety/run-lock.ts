@@ -37,12 +37,12 @@ const PROBE_TIMEOUT_MS = 50;
 const MAX_SIGN_ATTEMPTS = 5;
 
 /**
- * Acquires the run lock, which allows one command at a time to change a store: a write transaction on a small SQLite file next to the store. The
- * operating system releases it when the process ends, in whatever way, so locks never expire or go stale. The file is never unlinked, because
- * two processes could then lock two files with the same name.
+ * Acquires the run lock, which allows one command at a time to change a store: a write transaction on a small SQLite file next to
+ * the store. The operating system releases it when the process ends, in whatever way, so locks never expire or go stale. The file
+ * is never unlinked, because two processes could then lock two files with the same name.
  *
- * @throws {BackfillError} `RUN_LOCKED` naming the holder after the timeout, `LOCK_UNUSABLE` if the lock file must not or cannot be opened,
- *   `STORE_FULL`, `STORE_IO` …, `TERMINATED`, `INTERRUPTED`
+ * @throws {BackfillError} `RUN_LOCKED` naming the holder after the timeout, `LOCK_UNUSABLE` if the lock file must not or cannot
+ *   be opened, `STORE_FULL`, `STORE_IO` …, `TERMINATED`, `INTERRUPTED`
  * @see https://www.sqlite.org/lockingv3.html: under RESERVED, which BEGIN IMMEDIATE takes, other connections may still read
  */
 export async function acquireLock(

@@ -38,16 +38,18 @@ export interface ProcessOptions<
   Read extends string = string,
 > extends CommonOptions<Key> {
   /**
-   * Columns to fill where they are NULL: a list if `process` fills all of them, or an object as in {@link SqlBackfillOptions} with `'process'`
-   * for those that it fills. Existing values are never overwritten. If `process` or a document fails for one column, the whole row is
-   * skipped.
+   * Columns to fill where they are NULL: a list if `process` fills all of them, or an object as in {@link SqlBackfillOptions}
+   * with `'process'` for those that it fills. Existing values are never overwritten. If `process` or a document fails for one
+   * column, the whole row is skipped.
    */
   readonly columns: readonly Column[] | Readonly<Record<Column, FirstOf | SqlExpression | 'process'>>;
   /** Columns of the table that `process` receives in addition to the key. */
   readonly reads: readonly Read[];
   /** Derives the values. */
   readonly process: ProcessFunction<NoInfer<Key | Read>, NoInfer<Column>>;
-  /** Version of `process`. Increase it when `process` derives other values, so that the change is detected as drift. Default 1. */
+  /**
+   * Version of `process`. Increase it when `process` derives other values, so that the change is detected as drift. Default 1.
+   */
   readonly processVersion?: number;
   /** Further checks for the verification. */
   readonly checks?: BackfillChecks<Column>;
@@ -91,7 +93,8 @@ const invalid = (message: Message, hint: Message): BackfillError =>
   new BackfillError('STEP_INVALID', message, hint);
 
 /**
- * Declares a backfill: the rows, the columns, and the source of each column: {@link firstOf}, {@link sql}, or a function, `process`.
+ * Declares a backfill: the rows, the columns, and the source of each column: {@link firstOf}, {@link sql}, or a function,
+ * `process`.
  *
  * @param options see {@link BackfillOptions}
  * @returns a step, for the default export of a file in a step folder
@@ -215,8 +218,8 @@ function checkedProcess(
 }
 
 /**
- * Returns the parts of a backfill that determine its result, without layout and checks, for the detection of drift. A function is represented by its
- * version, because a formatter or a compiler changes its text.
+ * Returns the parts of a backfill that determine its result, without layout and checks, for the detection of drift. A function is
+ * represented by its version, because a formatter or a compiler changes its text.
  */
 export function canonicalBackfill(definition: BackfillDefinition): unknown {
   const { kind, table, key, scope, process } = definition;

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, extname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { findOpening, isRoot } from '../db/file.js';
+import { isRoot } from '../db/file.js';
+import { findOpening } from '../db/trust.js';
 import { BackfillError } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
@@ -16,8 +17,8 @@ export const isStepFile = (name: string): boolean =>
  * Loads the steps of a project: every module in its folders, ordered by name (code units).
  *
  * @param folders absolute paths
- * @throws {BackfillError} `CONFIG_INVALID` if a folder cannot be read, `STEP_INVALID` if a file contains no step or two files have the same name,
- *   `CONFIG_UNTRUSTED` if root would run code that other users may write
+ * @throws {BackfillError} `CONFIG_INVALID` if a folder cannot be read, `STEP_INVALID` if a file contains no step or two files
+ *   have the same name, `CONFIG_UNTRUSTED` if root would run code that other users may write
  */
 export async function loadSteps(folders: readonly string[], trust: TrustsCode = {}): Promise<Step[]> {
   const paths = folders.flatMap((folder) => stepFiles(folder));
@@ -111,8 +112,8 @@ export function isDefinition(value: unknown): value is StepDefinition {
 }
 
 /**
- * Imports a module and returns its default export. In CommonJS, where TypeScript, esbuild and others compile `export default` to the member `default`
- * of `module.exports`, returns that member.
+ * Imports a module and returns its default export. In CommonJS, where TypeScript, esbuild and others compile `export default` to
+ * the member `default` of `module.exports`, returns that member.
  */
 export async function importDefault(path: string): Promise<unknown> {
   const { default: exported } = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
@@ -123,7 +124,9 @@ export async function importDefault(path: string): Promise<unknown> {
 
 /** Option to run code that other users may write. */
 export interface TrustsCode {
-  /** Whether root runs the config and the steps even if other users own them or may write them. Default false: they are refused. */
+  /**
+   * Whether root runs the config and the steps even if other users own them or may write them. Default false: they are refused.
+   */
   readonly trustConfig?: boolean | undefined;
 }
 

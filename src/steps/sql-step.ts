@@ -5,7 +5,10 @@ import { refuseUnknownOptions, requireText } from '../options.js';
 
 /** Options of {@link defineSqlStep}. */
 export interface SqlStepOptions {
-  /** Statements that apply the step, one per text, without parameters. They run in order, in one transaction with the step's ledger row. */
+  /**
+   * Statements that apply the step, one per text, without parameters. They run in order, in one transaction with the step's
+   * ledger row.
+   */
   readonly up: readonly string[];
   /** Statements that revert the step. Without them the step cannot be reverted. */
   readonly down?: readonly string[];
@@ -24,8 +27,8 @@ const WHAT = 'defineSqlStep()';
  * Declares a step of SQL statements.
  *
  * @returns a step, for the default export of a file in a step folder
- * @throws {BackfillError} `STEP_INVALID` if there is no statement, or if a text contains none or several, a parameter, or a statement that ends the
- *   transaction
+ * @throws {BackfillError} `STEP_INVALID` if there is no statement, or if a text contains none or several, a parameter, or a
+ *   statement that ends the transaction
  *
  * @example
  * export default defineSqlStep({
@@ -70,7 +73,10 @@ export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
   return { kind: 'sql', up: [...options.up], down: options.down && [...options.down] };
 }
 
-/** Parts of SQL, of either engine, in which `;` and parameters have no meaning: texts, quoted names, bodies between `$$`, comments. */
+/**
+ * Parts of SQL, of either engine, in which `;` and parameters have no meaning: texts, quoted names, bodies between `$$`,
+ * comments.
+ */
 const OPAQUE =
   /(?<comment>--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|\bE'(?:[^'\\]|''|\\[\s\S])*'?|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]'"]*\]|(?<![\w$])\$(?<tag>[A-Za-z_]\w*|)\$[\s\S]*?(?:\$\k<tag>\$|$)/gi;
 
@@ -78,14 +84,15 @@ const OPAQUE =
 const HAS_BODY = /^\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:TEMP(?:ORARY)?\s+)?(?:TRIGGER|FUNCTION|PROCEDURE)\b/i;
 
 /**
- * A parameter: by number; by name, unlike `::` or an array slice; or a `?` without an operand on one side, unlike the `jsonb` operators of
- * PostgreSQL.
+ * A parameter: by number; by name, unlike `::` or an array slice; or a `?` without an operand on one side, unlike the `jsonb`
+ * operators of PostgreSQL.
  */
 const PARAMETER =
   /(?<![\w$])\$\d|\?\d|(?<![:\w\])]):[a-z_]|(?:^|[(,=<>+*/%-])\s*\?(?![|&#-])|(?<![@?])\?(?=\s*(?:[),;=<>+*/%]|$))/i;
 
 /**
- * Checks that a text of a step is one statement without parameters. A second statement would be ignored, or could end the transaction.
+ * Checks that a text of a step is one statement without parameters. A second statement would be ignored, or could end the
+ * transaction.
  *
  * @throws {BackfillError} `STEP_INVALID`
  */

@@ -36,8 +36,8 @@ export function hasDown(step: StepDefinition): boolean {
 }
 
 /**
- * Returns the SHA-256, in hex, of a step's canonical form: its normalised definition and SQL, not the file's bytes, which a formatter or a compiler
- * changes.
+ * Returns the SHA-256, in hex, of a step's canonical form: its normalised definition and SQL, not the file's bytes, which a
+ * formatter or a compiler changes.
  */
 export function fingerprint(step: StepDefinition): string {
   return createHash('sha256')
@@ -71,8 +71,8 @@ export interface RequireStepDefinition {
 }
 
 /**
- * Declares a step that requires a backfill to be complete and verified; `up` runs the rest of it first. Place it before steps that build on the
- * filled columns, if deploys run backfills in the background.
+ * Declares a step that requires a backfill to be complete and verified; `up` runs the rest of it first. Place it before steps
+ * that build on the filled columns, if deploys run backfills in the background.
  *
  * @param backfill name of the backfill's step, which must sort before this one
  * @returns a step, for the default export of a file in a step folder

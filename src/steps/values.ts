@@ -23,7 +23,7 @@ export interface SqlExpression {
 }
 
 /** Source of a column: the backfill's `process`. */
-export interface ProcessedColumn {
+interface ProcessedColumn {
   readonly kind: 'process';
 }
 
@@ -33,12 +33,14 @@ export type ColumnValue = FirstOf | SqlExpression | ProcessedColumn;
 /**
  * Derives a column from the first usable top-level member of a JSON document, else from another column.
  *
- * Usable values are non-empty strings (copied verbatim) and finite numbers other than zero (as text: the result of SQLite's `CAST(… AS TEXT)`, or
- * PostgreSQL's output of `numeric`). A row whose document cannot be read is skipped, and the reason is recorded.
+ * Usable values are non-empty strings (copied verbatim) and finite numbers other than zero (as text: the result of SQLite's
+ * `CAST(… AS TEXT)`, or PostgreSQL's output of `numeric`). A row whose document cannot be read is skipped, and the reason is
+ * recorded.
  *
  * @param document column with the JSON text; NULL and `''` count as a document without members
  * @param names member names, tried in this order
- * @param fallback column to copy if no member is usable. Default: none. Without it, or if it is NULL or `''`, the cell is skipped (`NO_USABLE_VALUE`)
+ * @param fallback column to copy if no member is usable. Default: none. Without it, or if it is NULL or `''`, the cell is skipped
+ *   (`NO_USABLE_VALUE`)
  * @throws {BackfillError} `STEP_INVALID` if a name is empty or contains a quote or a backslash
  *
  * @example
@@ -76,8 +78,9 @@ const NONDETERMINISTIC =
 /**
  * Derives a column by an SQL expression on the row. If the result is NULL, the cell is skipped (`NO_USABLE_VALUE`).
  *
- * The verification and `down` evaluate the expression again, so it must be deterministic: randomness and the current time are refused. Aggregates and
- * window functions are allowed only in a subquery. It must not fail on any row: guard functions such as `json_extract` with CASE.
+ * The verification and `down` evaluate the expression again, so it must be deterministic: randomness and the current time are
+ * refused. Aggregates and window functions are allowed only in a subquery. It must not fail on any row: guard functions such as
+ * `json_extract` with CASE.
  *
  * @param expression SQL on columns of the table; `{ sqlite, postgres }` if the engines need different SQL
  * @throws {BackfillError} `STEP_INVALID` if it is empty or not deterministic
@@ -104,7 +107,7 @@ export const fallbackOf = (value: ColumnValue | undefined): string | undefined =
   value?.kind === 'first-of' ? value.fallback : undefined;
 
 /** Returns the SQL texts for all engines. */
-export const engineTexts = (sqlText: EngineSql): string[] =>
+const engineTexts = (sqlText: EngineSql): string[] =>
   typeof sqlText === 'string' ? [sqlText] : [sqlText.sqlite, sqlText.postgres];
 
 /** Returns the SQL for one engine. */
@@ -150,8 +153,8 @@ export interface ProcessContext {
 /**
  * Derives values of rows.
  *
- * It must be synchronous, and must return the same result for the same row in every call: alone or with other rows, during the fill, the
- * verification and `down`. A row on which it throws is skipped and recorded (`PROCESS_FAILED`).
+ * It must be synchronous, and must return the same result for the same row in every call: alone or with other rows, during the
+ * fill, the verification and `down`. A row on which it throws is skipped and recorded (`PROCESS_FAILED`).
  *
  * @param rows one or more rows
  * @returns an entry for each row, in their order

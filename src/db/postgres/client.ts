@@ -34,8 +34,8 @@ const END_MS = 1000;
 const BEAT_MS = 1000;
 
 /**
- * Time from a signal to the cancellation of the current statement, and to the end of the connection, in milliseconds. A server usually answers
- * within 10. If it does not answer, the process ends 60 to 75 ms after the signal, polling included.
+ * Time from a signal to the cancellation of the current statement, and to the end of the connection, in milliseconds. A server
+ * usually answers within 10. If it does not answer, the process ends 60 to 75 ms after the signal, polling included.
  */
 const [CANCEL_AFTER_MS, GIVE_UP_AFTER_MS] = [10, 45];
 
@@ -43,7 +43,8 @@ const [CANCEL_AFTER_MS, GIVE_UP_AFTER_MS] = [10, 45];
 const CLEAR_UP_MS = 1000;
 
 /**
- * A connection to PostgreSQL. When this process ends, in whatever way, the server ends the connection, its locks and its transaction.
+ * A connection to PostgreSQL. When this process ends, in whatever way, the server ends the connection, its locks and its
+ * transaction.
  *
  * An aborted signal cancels the current statement, which then rejects with `TERMINATED` or `INTERRUPTED`.
  */

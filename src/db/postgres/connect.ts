@@ -7,7 +7,10 @@ import { msg } from '../../messages/message.js';
 import { connectTimeoutMs, type PostgresAddress, withoutParameters } from './address.js';
 import { TLS_PARAMETERS, type TlsAttempts } from './tls.js';
 
-/** An error of PostgreSQL or of the connection to it. Its message may quote a row, so it must only become a `cause`, never a log line. */
+/**
+ * An error of PostgreSQL or of the connection to it. Its message may quote a row, so it must only become a `cause`, never a log
+ * line.
+ */
 export class PostgresError extends Error {
   override readonly name = 'PostgresError';
   /** `POSTGRES_` with the SQLSTATE, or with the error name of the operating system. */
@@ -19,8 +22,8 @@ export class PostgresError extends Error {
   }
 
   /**
-   * Whether the connection is lost, and with it the transaction, the locks and the settings of its session. 08P01 is not a loss: it concerns
-   * one message, such as a text with U+0000.
+   * Whether the connection is lost, and with it the transaction, the locks and the settings of its session. 08P01 is not a loss:
+   * it concerns one message, such as a text with U+0000.
    */
   get isLoss(): boolean {
     return !/^POSTGRES_(?!57P0|08(?!P01)|25P0[34])[0-9A-Z]{5}$/.test(this.code);
@@ -39,8 +42,8 @@ export function postgresError(error: unknown): PostgresError {
 }
 
 /**
- * Parsers of column values by the type's OID in `pg_type`; other types are returned as text. As in SQLite, integers of any size become bigint,
- * and booleans 1 and 0.
+ * Parsers of column values by the type's OID in `pg_type`; other types are returned as text. As in SQLite, integers of any size
+ * become bigint, and booleans 1 and 0.
  */
 const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map<number, (text: string) => unknown>([
   [16, (text) => (text === 't' ? 1n : 0n)], // bool
@@ -120,8 +123,9 @@ const LISTS: readonly unknown[] = [...Buffer.from('EN')];
 const HEAD_BYTES = 5;
 
 /**
- * Returns a function that inspects the server's messages, piece by piece, and throws at a list without a terminator before the driver has all of
- * it. It keeps only the head and the last two bytes of a message, because a server may send an error of any length.
+ * Returns a function that inspects the server's messages, piece by piece, and throws at a list without a terminator before the
+ * driver has all of it. It keeps only the head and the last two bytes of a message, because a server may send an error of any
+ * length.
  *
  * @see https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
@@ -153,7 +157,9 @@ function listGuard(): (piece: Buffer) => void {
   };
 }
 
-/** Makes errors in the driver's parser end the connection. They are thrown in a socket listener, where they would end the process. */
+/**
+ * Makes errors in the driver's parser end the connection. They are thrown in a socket listener, where they would end the process.
+ */
 function containErrors(connection: Internals['connection']): void {
   const attach = connection.attachListeners.bind(connection);
   connection.attachListeners = (stream) => {
@@ -210,8 +216,8 @@ export async function connected(config: ClientConfig, signal: AbortSignalLike | 
 }
 
 /**
- * Asks the server, on a separate connection, to cancel the current statement. Best effort: a server that does not receive the request notices
- * later that this client is gone.
+ * Asks the server, on a separate connection, to cancel the current statement. Best effort: a server that does not receive the
+ * request notices later that this client is gone.
  *
  * @param forMs maximum duration of the attempt, in milliseconds
  */

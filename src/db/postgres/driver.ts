@@ -4,14 +4,11 @@ import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
 import { isAboutRow, isPostgresError, isStoreError } from '../../store-errors.js';
 import type { SqlValue } from '../connection.js';
-import { type OpenOptions, RETRY_TIMEOUT_MS } from '../connector.js';
+import { type OpenOptions, READ_TIMEOUT_MS, RETRY_TIMEOUT_MS } from '../connector.js';
 import { literal } from '../sql.js';
 import { type Result, SAFE_PATH } from './client.js';
 import type { PostgresSession } from './session.js';
 import { asked, namesLedger, OUR_TABLES } from './texts.js';
-
-/** Default time that a read waits for a lock, in milliseconds. */
-const PROBE_TIMEOUT_MS = 5000;
 
 /** Maximum number of rewritten statements in the cache, and maximum length of each in characters. */
 const [MAX_ASKED, LONGEST_ASKED] = [500, 5000];
@@ -54,7 +51,7 @@ export class PostgresDriver {
     this.dialect = dialect;
     this.trustsOthers = confirmed;
     this.tables = tables;
-    this.lockTimeoutMs = busyTimeoutMs ?? (access === 'read' ? PROBE_TIMEOUT_MS : RETRY_TIMEOUT_MS);
+    this.lockTimeoutMs = busyTimeoutMs ?? (access === 'read' ? READ_TIMEOUT_MS : RETRY_TIMEOUT_MS);
   }
 
   /** Caches facts about the schema, which batches need repeatedly, until this connection changes it. */
@@ -69,7 +66,9 @@ export class PostgresDriver {
     else this.#known.delete(what);
   }
 
-  /** Returns the schema of the ledger: the first in the search path that contains one, else the one in which tables are created. */
+  /**
+   * Returns the schema of the ledger: the first in the search path that contains one, else the one in which tables are created.
+   */
   async ledgerSchema(): Promise<string> {
     return await this.remember('schema of the ledger', async () => {
       const schemas = this.session.schemas.filter((name) => name !== 'pg_catalog');
@@ -156,9 +155,9 @@ export class PostgresDriver {
 }
 
 /**
- * Every transaction has one snapshot from its first statement on: if another client changes a row between the statements of a batch, the batch
- * fails and is retried. A write transaction does not specify READ WRITE, so that a server set to read-only, for example because its disk is
- * full, rejects it.
+ * Every transaction has one snapshot from its first statement on: if another client changes a row between the statements of a
+ * batch, the batch fails and is retried. A write transaction does not specify READ WRITE, so that a server set to read-only, for
+ * example because its disk is full, rejects it.
  *
  * @see https://www.postgresql.org/docs/current/transaction-iso.html#XACT-REPEATABLE-READ
  */

@@ -48,11 +48,12 @@ async function pollPause({ client }: PostgresSession): Promise<void> {
 }
 
 /**
- * Acquires the run lock: an advisory lock of the session, which the server releases when the session ends. DDL and verification hold it
- * exclusively; while the leader of a fill shares it, `join` joins the fill.
+ * Acquires the run lock: an advisory lock of the session, which the server releases when the session ends. DDL and verification
+ * hold it exclusively; while the leader of a fill shares it, `join` joins the fill.
  *
- * A command first acquires a second lock, its turn, and keeps that to its end, because the leader of a fill does not hold the run lock for a
- * moment after it. Commands that can continue each other's work share the turn; a command that must be alone holds it exclusively.
+ * A command first acquires a second lock, its turn, and keeps that to its end, because the leader of a fill does not hold the run
+ * lock for a moment after it. Commands that can continue each other's work share the turn; a command that must be alone holds it
+ * exclusively.
  *
  * @see https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
  * @throws {BackfillError} `RUN_LOCKED`, `POOLER_UNSUPPORTED`, a `STORE_…` code
@@ -129,8 +130,9 @@ async function joined(session: PostgresSession, join: () => Promise<boolean>): P
 }
 
 /**
- * Runs `act` with the lock shared, then reacquires it exclusively, if it was held so before: all workers have then finished or died. The turn keeps
- * out commands that would not continue this work. After a failure or a signal it does not wait for the workers, and no longer holds the lock.
+ * Runs `act` with the lock shared, then reacquires it exclusively, if it was held so before: all workers have then finished or
+ * died. The turn keeps out commands that would not continue this work. After a failure or a signal it does not wait for the
+ * workers, and no longer holds the lock.
  *
  * @param onWait called every five seconds while waiting for workers
  */

@@ -165,9 +165,9 @@ async function requireServer(client: PostgresClient): Promise<number> {
 }
 
 /**
- * Settings of every session: text formats that do not depend on the role, the database or the server, and limits that end the session of a dead
- * client. TCP settings detect one within 30 seconds, but only up to a pooler; the limit for an idle transaction works through a pooler too. The
- * client sends empty statements so that a slow batch does not reach that limit.
+ * Settings of every session: text formats that do not depend on the role, the database or the server, and limits that end the
+ * session of a dead client. TCP settings detect one within 30 seconds, but only up to a pooler; the limit for an idle transaction
+ * works through a pooler too. The client sends empty statements so that a slow batch does not reach that limit.
  */
 const SESSION_SETTINGS = `SET search_path = ${SAFE_PATH}; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
   SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_min_messages = 'error';
@@ -211,9 +211,9 @@ const sessionOf = async (client: PostgresClient): Promise<unknown> =>
   (await client.query('SELECT pg_catalog.pg_backend_pid()')).rows[0]?.[0];
 
 /**
- * Refuses a pooler that assigns a session per transaction: session locks and settings would not belong to this process. Detected by two
- * connections with the same session, or one connection with two. Call it before changing settings, which another client of the pool would
- * inherit.
+ * Refuses a pooler that assigns a session per transaction: session locks and settings would not belong to this process. Detected
+ * by two connections with the same session, or one connection with two. Call it before changing settings, which another client of
+ * the pool would inherit.
  *
  * @param name application name of the second connection
  * @throws {BackfillError} `POOLER_UNSUPPORTED`

@@ -3,7 +3,7 @@ import type { Dialect } from '../../engine/dialect.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
 import type { Connection, Transaction } from '../connection.js';
-import { type LockHolder, type OpenOptions, untilFree } from '../connector.js';
+import { ATTEMPT_TIMEOUT_MS, type LockHolder, type OpenOptions, untilFree } from '../connector.js';
 import { isDisconnected } from './connect.js';
 import { BEGIN, PostgresDriver } from './driver.js';
 import { requireHeld, shareLock } from './lock.js';
@@ -16,9 +16,6 @@ import {
   type Sessions,
 } from './session.js';
 import { PostgresStatements } from './statements.js';
-
-/** Time that a statement of a write transaction waits for a lock before the transaction is retried, in milliseconds. */
-const WRITE_TIMEOUT_MS = 1000;
 
 /** A transaction of a PostgreSQL store. */
 class PostgresTransaction extends PostgresStatements implements Transaction {
@@ -40,7 +37,9 @@ class PostgresTransaction extends PostgresStatements implements Transaction {
       driver.isStep = false; // a failure ends the transaction, and with it the settings
     }
     await restoreSettings(client, settings);
-    await client.script(`SET lock_timeout = ${lockTimeoutMs}; SET LOCAL lock_timeout = ${WRITE_TIMEOUT_MS}`);
+    await client.script(
+      `SET lock_timeout = ${lockTimeoutMs}; SET LOCAL lock_timeout = ${ATTEMPT_TIMEOUT_MS}`,
+    );
     await readPath(session); // the step may have created a schema
     if (canMakeFunctions) await makeFunctions(client, version, session.path); // DISCARD TEMP has dropped them
     await requireHeld(session);
@@ -71,7 +70,7 @@ export class PostgresStore extends PostgresStatements implements Connection {
   }
 
   async tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
-    const result = await this.#within('writing', act, `; SET LOCAL lock_timeout = ${WRITE_TIMEOUT_MS}`);
+    const result = await this.#within('writing', act, `; SET LOCAL lock_timeout = ${ATTEMPT_TIMEOUT_MS}`);
     failpoint('commit', BEGIN.writing);
     return result;
   }
@@ -82,8 +81,8 @@ export class PostgresStore extends PostgresStatements implements Connection {
     try {
       return await this.#within('reading', act);
     } catch (error) {
-      // A statement is compiled with the current catalog, not with the snapshot's, so it sees concurrent DDL only in part. A second snapshot sees
-      // all of it.
+      // A statement is compiled with the current catalog, not with the snapshot's, so it sees concurrent DDL only in part. A
+      // second snapshot sees all of it.
       if (!driver.hasNotCompiled || isDisconnected(error)) throw error;
       return await this.#within('reading', act);
     }

@@ -23,8 +23,8 @@ export const namesLedger = (sql: string): boolean =>
   sql.includes('umzug_backfill_') && [...sql.matchAll(TOKENS)].some(([part]) => OURS.has(part));
 
 /**
- * Replaces `?` by PostgreSQL's placeholders, and qualifies the ledger's tables with their schema, because a search path could find another
- * table of that name.
+ * Replaces `?` by PostgreSQL's placeholders, and qualifies the ledger's tables with their schema, because a search path could
+ * find another table of that name.
  *
  * @param schema schema of the ledger; used only if {@link namesLedger} holds
  * @param hasParameters whether question marks are placeholders
@@ -71,8 +71,8 @@ const MIN_PG_INPUT_IS_VALID = 160_000;
 export const TRY_JSON = 'pg_temp.umzug_backfill_jsonb';
 
 /**
- * Creates {@link TRY_JSON}; run once per connection, before any snapshot. The function returns NULL only for errors in the text: not JSON, or too
- * large for jsonb. Errors of the server, such as insufficient stack or memory, end the run.
+ * Creates {@link TRY_JSON}; run once per connection, before any snapshot. The function returns NULL only for errors in the text:
+ * not JSON, or too large for jsonb. Errors of the server, such as insufficient stack or memory, end the run.
  */
 export const TRY_JSON_DDL = `CREATE OR REPLACE FUNCTION ${TRY_JSON}(document pg_catalog.text) RETURNS pg_catalog.jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
   BEGIN

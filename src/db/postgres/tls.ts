@@ -4,8 +4,8 @@ import { BackfillError, errnoOf } from '../../errors.js';
 import { type Message, msg, type PlainText } from '../../messages/message.js';
 import { hostOf, nearest, type PostgresAddress, urlParameter } from './address.js';
 
-// Values of `sslmode` have their libpq meaning. The driver differs: in version 8, `require` and `allow` mean `verify-full`, and an unknown value
-// means no encryption in the environment but `verify-full` in a URL.
+// Values of `sslmode` have their libpq meaning. The driver differs: in version 8, `require` and `allow` mean `verify-full`, and
+// an unknown value means no encryption in the environment but `verify-full` in a URL.
 
 /** Values of `sslmode`: those of libpq, and the driver's `no-verify`. */
 const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'] as const;
@@ -56,8 +56,8 @@ interface TlsSettings {
 }
 
 /**
- * Reads the TLS settings of a URL, else of the environment (`PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT`, `PGSSLKEY`). Ignores libpq's default files
- * in `~/.postgresql`.
+ * Reads the TLS settings of a URL, else of the environment (`PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT`, `PGSSLKEY`). Ignores
+ * libpq's default files in `~/.postgresql`.
  *
  * @throws {BackfillError} `USAGE` if they contradict each other
  */

@@ -5,8 +5,9 @@ import type { Store } from '../connection.js';
 /**
  * Opens a connection to SQLite; every connection of this package is opened here. Does not read the file yet.
  *
- * A schema may come from an untrusted author. Its triggers, views, defaults and expressions may therefore use only functions and virtual tables
- * that SQLite calls innocuous, and pages are checked when they are read. The driver opens connections in defensive mode.
+ * A schema may come from an untrusted author. Its triggers, views, defaults and expressions may therefore use only functions and
+ * virtual tables that SQLite calls innocuous, and pages are checked when they are read. The driver opens connections in defensive
+ * mode.
  *
  * @see https://www.sqlite.org/security.html
  */
@@ -17,8 +18,10 @@ export function connect(path: string, options: Database.Options = {}): Database.
   return db;
 }
 
-/** Runs `act` with a trusted schema: for `ALTER TABLE`, which compiles every view and trigger of the store without running them. */
-export function withTrustedSchema<Result>(db: Database.Database, act: () => Result): Result {
+/**
+ * Runs `act` with a trusted schema: for `ALTER TABLE`, which compiles every view and trigger of the store without running them.
+ */
+function withTrustedSchema<Result>(db: Database.Database, act: () => Result): Result {
   db.pragma('trusted_schema = ON');
   try {
     return act();
@@ -55,8 +58,8 @@ interface WalState {
 }
 
 /**
- * Returns the state of the WAL, after a checkpoint unless `mode` is `NOOP`. `PASSIVE` moves the pages that no connection reads, without waiting;
- * `RESTART` moves all of them, so that the next write starts at the beginning of the WAL.
+ * Returns the state of the WAL, after a checkpoint unless `mode` is `NOOP`. `PASSIVE` moves the pages that no connection reads,
+ * without waiting; `RESTART` moves all of them, so that the next write starts at the beginning of the WAL.
  */
 export async function checkpoint(store: Store, mode: 'NOOP' | 'PASSIVE' | 'RESTART'): Promise<WalState> {
   const row = await store.get<{ busy: number; log: number; checkpointed: number }>(

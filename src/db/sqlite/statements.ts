@@ -152,8 +152,8 @@ export abstract class SqliteStatements implements Store {
   }
 
   /**
-   * Lets the event loop turn, and checks the signal. Does nothing in a write transaction, nor in any transaction in rollback mode: a reader
-   * keeps writers from committing there, so an application that writes in this thread would wait for itself.
+   * Lets the event loop turn, and checks the signal. Does nothing in a write transaction, nor in any transaction in rollback
+   * mode: a reader keeps writers from committing there, so an application that writes in this thread would wait for itself.
    *
    * @param isDue whether the event loop turns; the signal is checked in any case. Default true
    * @throws {BackfillError} `TERMINATED`, `INTERRUPTED`
@@ -242,8 +242,8 @@ export function requireSqlite(store: Store): SqliteStatements {
 /**
  * Compiles a statement.
  *
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming a function or virtual table that SQLite rejects in an untrusted schema, and the triggers and
- *   views whose SQL contains its name
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming a function or virtual table that SQLite rejects in an untrusted schema, and the
+ *   triggers and views whose SQL contains its name
  */
 export function prepare(db: Database.Database, sql: string): Database.Statement {
   try {

@@ -5,28 +5,19 @@ import { toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { isSqliteError } from '../../store-errors.js';
 import type { Connection, Transaction } from '../connection.js';
-import { type OpenOptions, RETRY_TIMEOUT_MS, untilFree } from '../connector.js';
+import {
+  ATTEMPT_TIMEOUT_MS,
+  type OpenOptions,
+  READ_TIMEOUT_MS,
+  RETRY_TIMEOUT_MS,
+  untilFree,
+} from '../connector.js';
 import { isWritable } from '../file.js';
 import { readJson, usableString } from '../json-text.js';
-import {
-  hasJournalHeader,
-  isWal,
-  refuseSidecars,
-  requireWritable,
-  requireWritableFolder,
-  type StoreFiles,
-} from '../path.js';
+import { hasJournalHeader, isWal, requireWritable, requireWritableFolder, type StoreFiles } from '../path.js';
+import { refuseSidecars } from '../store-trust.js';
 import { connect, isBusy } from './connection.js';
 import { SqliteStatements } from './statements.js';
-
-/** Default time that a read waits for a lock, in milliseconds. */
-const PROBE_TIMEOUT_MS = 5000;
-
-/**
- * Time that a statement of a write transaction waits for a lock before the transaction is rolled back and retried, in milliseconds. Short,
- * because signals are handled only between two attempts, and a COMMIT that waits for readers in rollback mode blocks all other connections.
- */
-const WRITE_TIMEOUT_MS = 1000;
 
 /** Page cache, in KiB. A batch and its index pages fit; 64 MiB measured a few percent slower. */
 const CACHE_KIB = 8192;
@@ -49,8 +40,9 @@ export const IS_UTF8 = 'umzug_backfill_is_utf8';
 /**
  * Opens a store with this package's settings and SQL functions.
  *
- * For read access with an empty WAL, the connection is read-write with `query_only`, because a read-only one would leave `-wal` and `-shm`
- * on disk. With frames in the WAL it is read-only, because closing a read-write one would move them into the main file.
+ * For read access with an empty WAL, the connection is read-write with `query_only`, because a read-only one would leave `-wal`
+ * and `-shm` on disk. With frames in the WAL it is read-only, because closing a read-write one would move them into the main
+ * file.
  *
  * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
  * @see https://www.sqlite.org/wal.html section 5, https://www.sqlite.org/pragma.html#pragma_query_only
@@ -58,8 +50,8 @@ export const IS_UTF8 = 'umzug_backfill_is_utf8';
 function openDatabase(files: StoreFiles, isReadOnly: boolean, busyTimeoutMs: number): Database.Database {
   refuseSidecars(files.path, files.ownership.uid);
   const mayBeHot = hasJournalHeader(files);
-  // A reader without write permission could not remove the sidecars that SQLite creates in WAL mode. It would own them, and they could keep the
-  // store's owner from writing.
+  // A reader without write permission could not remove the sidecars that SQLite creates in WAL mode. It would own them, and they
+  // could keep the store's owner from writing.
   const leavesSidecars = !isWritable(files.path) && (files.walBytes > 0 ? !files.hasShm : isWal(files));
   if (!isReadOnly || leavesSidecars) requireWritable(files);
   let db: Database.Database | undefined;
@@ -93,8 +85,8 @@ function configure(db: Database.Database, isReadOnly: boolean): void {
 }
 
 /**
- * Registers SQL functions for texts that SQLite's JSON functions reject or accept too liberally, and for strings with escapes or beyond ASCII.
- * All take bytes from `CAST(… AS BLOB)`, because a JavaScript string cannot contain invalid UTF-8.
+ * Registers SQL functions for texts that SQLite's JSON functions reject or accept too liberally, and for strings with escapes or
+ * beyond ASCII. All take bytes from `CAST(… AS BLOB)`, because a JavaScript string cannot contain invalid UTF-8.
  *
  * @param encoding result of `PRAGMA encoding`
  */
@@ -147,7 +139,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
   /** Opens a store; throws a `STORE_…` code: not a database, hot journal, not writable, locked, damaged. */
   constructor(files: StoreFiles, { access, busyTimeoutMs, signal }: OpenOptions, dialect: Dialect) {
     const isReadOnly = access === 'read';
-    const timeoutMs = busyTimeoutMs ?? (isReadOnly ? PROBE_TIMEOUT_MS : RETRY_TIMEOUT_MS);
+    const timeoutMs = busyTimeoutMs ?? (isReadOnly ? READ_TIMEOUT_MS : RETRY_TIMEOUT_MS);
     const db = openDatabase(files, isReadOnly, timeoutMs);
     super({
       db,
@@ -172,7 +164,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
 
   /** Takes the write lock first: a deferred transaction fails with SQLITE_BUSY_SNAPSHOT at its first write instead of waiting. */
   async tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
-    this.db.pragma(`busy_timeout = ${WRITE_TIMEOUT_MS}`);
+    this.db.pragma(`busy_timeout = ${ATTEMPT_TIMEOUT_MS}`);
     this.driver.isWriting = true;
     try {
       const result = await this.#transaction('BEGIN IMMEDIATE', act);
