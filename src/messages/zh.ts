@@ -5,6 +5,7 @@ import { zhEngine } from './zh.engine.js';
 import { zhErrors } from './zh.errors.js';
 import { zhFleet } from './zh.fleet.js';
 import { zhHints } from './zh.hints.js';
+import { zhLedger } from './zh.ledger.js';
 import { zhLint } from './zh.lint.js';
 import { zhLog } from './zh.log.js';
 import { zhPostgres } from './zh.postgres.js';
@@ -38,4 +39,5 @@ export const zh = {
   ...zhProject,
   ...zhStore,
   ...zhSafety,
+  ...zhLedger,
 } as const satisfies Catalog;
