@@ -12,9 +12,12 @@ import { zhPostgres } from './zh.postgres.js';
 import { zhProject } from './zh.project.js';
 import { zhReport } from './zh.report.js';
 import { zhResults } from './zh.results.js';
+import { zhRun } from './zh.run.js';
 import { zhSafety } from './zh.safety.js';
+import { zhScaffold } from './zh.scaffold.js';
 import { zhStore } from './zh.store.js';
 import { zhSystem } from './zh.system.js';
+import { zhTesting } from './zh.testing.js';
 import { zhTls } from './zh.tls.js';
 import { zhTrust } from './zh.trust.js';
 import { zhUmzug } from './zh.umzug.js';
@@ -40,4 +43,7 @@ export const zh = {
   ...zhStore,
   ...zhSafety,
   ...zhLedger,
+  ...zhRun,
+  ...zhScaffold,
+  ...zhTesting,
 } as const satisfies Catalog;
