@@ -5,7 +5,7 @@ import { mapEach } from '../each.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
-import type { Backfill } from '../steps/define.js';
+import type { BackfillStep } from './options.js';
 
 /** Rows of a table by key; of tables other than the backfill's, by position. */
 export interface Table {
@@ -45,7 +45,7 @@ const isLedger = (name: string): boolean =>
   Object.values(LEDGER_TABLES).some((table) => isSameName(table, name));
 
 /** Reads the contents of a store. */
-export const readContents = async (path: string, backfill: Backfill): Promise<StoreContents> =>
+export const readContents = async (path: string, backfill: BackfillStep): Promise<StoreContents> =>
   await withReadOnly(path, async (store) => {
     const objects = await store.all<{ type: string; name: string; tbl_name: string; sql: string | null }>(
       `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name`,
@@ -76,7 +76,7 @@ async function readTable(store: Store, name: string, key?: string): Promise<Tabl
 }
 
 /** Returns the backfill's table. */
-export function tableOf({ tables }: StoreContents, { table }: Backfill): Table {
+export function tableOf({ tables }: StoreContents, { table }: BackfillStep): Table {
   const found = tables.get(table);
   if (!found) throw new RangeError('The table of a backfill is in its store');
   return found;

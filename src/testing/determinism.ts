@@ -5,9 +5,9 @@ import { derivedRows } from '../engine/derive.js';
 import { deriveRows, PROCESS_FAILED } from '../engine/process.js';
 import { rowSql, scopeSql } from '../engine/rows.js';
 import type { Key } from '../ledger/keys.js';
-import type { Backfill } from '../steps/define.js';
 import { isSame, withReadOnly } from './contents.js';
 import { BackfillTestError, differenceError, showKey } from './failure.js';
+import type { BackfillStep } from './options.js';
 
 /** Derived values by key: one per column, then the reason if the row is skipped. */
 export type DerivedByKey = ReadonlyMap<Key, readonly unknown[]>;
@@ -15,7 +15,7 @@ export type DerivedByKey = ReadonlyMap<Key, readonly unknown[]>;
 /** Derives the values of all rows in scope, or of the rows with these keys, even if no longer in scope. */
 export const deriveAll = async (
   path: string,
-  backfill: Backfill,
+  backfill: BackfillStep,
   keys?: Iterable<Key>,
 ): Promise<DerivedByKey> =>
   await withReadOnly(path, async (store) =>
@@ -28,16 +28,21 @@ const allOf = async <Row>(pages: AsyncIterable<Row[]>): Promise<Row[]> => {
   return rows;
 };
 
-async function read(store: Store, backfill: Backfill, where: string, limit: number): Promise<DerivedByKey> {
+async function read(
+  store: Store,
+  backfill: BackfillStep,
+  where: string,
+  limit: number,
+): Promise<DerivedByKey> {
   const rows = await derivedRows(store, await store.dialect.derive(store, backfill), { where, limit });
   return new Map(rows.map(({ key, values, failure }) => [key, [...values, failure]]));
 }
 
-const inScope = async (store: Store, backfill: Backfill): Promise<DerivedByKey> =>
+const inScope = async (store: Store, backfill: BackfillStep): Promise<DerivedByKey> =>
   await read(store, backfill, scopeSql(backfill, store.dialect), Number.MAX_SAFE_INTEGER);
 
 /** Derives rows one at a time, last first, so that none follows the same row as before. */
-async function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Promise<DerivedByKey> {
+async function ofKeys(store: Store, backfill: BackfillStep, keys: Iterable<Key>): Promise<DerivedByKey> {
   const { isOneOf } = await rowSql(store, backfill);
   return new Map(
     await flatMapEach([...keys].reverse(), async (key) => [
@@ -52,7 +57,7 @@ async function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Pr
  * @param when phrase for the second time, for the message
  */
 export function nondeterminism(
-  backfill: Backfill,
+  backfill: BackfillStep,
   first: DerivedByKey,
   again: DerivedByKey,
   when: string,
@@ -80,7 +85,7 @@ export function nondeterminism(
  * @returns the derived values
  * @throws {BackfillTestError} `NOT_DETERMINISTIC`
  */
-export async function requireDeterminism(path: string, backfill: Backfill): Promise<DerivedByKey> {
+export async function requireDeterminism(path: string, backfill: BackfillStep): Promise<DerivedByKey> {
   const first = await deriveAll(path, backfill);
   const insist = (again: DerivedByKey, when: string): void => {
     const error = nondeterminism(backfill, first, again, when);
@@ -100,7 +105,7 @@ export async function requireDeterminism(path: string, backfill: Backfill): Prom
  */
 async function deriveTogether(
   path: string,
-  backfill: Backfill,
+  backfill: BackfillStep,
   first: DerivedByKey,
 ): Promise<[alone: DerivedByKey, together: DerivedByKey]> {
   const { process, columns } = backfill;

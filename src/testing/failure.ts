@@ -1,7 +1,7 @@
 import type { Key } from '../ledger/keys.js';
-import type { Backfill } from '../steps/define.js';
 import { showValue } from '../verify/times.js';
 import type { Difference } from './contents.js';
+import type { BackfillStep } from './options.js';
 
 /** Stable code of a failure; never renamed, never reused. */
 export type BackfillTestCode =
@@ -88,7 +88,7 @@ export const showKey = (key: Key): string => (typeof key === 'string' ? JSON.str
  */
 export function differenceError(
   code: BackfillTestCode,
-  backfill: Backfill,
+  backfill: BackfillStep,
   { table, key, column, left, right }: Difference,
   when: readonly [left: string, right: string],
 ): BackfillTestError {

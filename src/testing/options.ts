@@ -4,7 +4,6 @@ import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { BackfillDefinition, CellValue, SchemaStepDefinition, SqlStepDefinition } from '../index.js';
 import { type Message, msg } from '../messages/message.js';
-import type { BackfillStep } from '../migrate/session.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 import { isDefinition, loadStep } from '../steps/load.js';
 
@@ -52,6 +51,9 @@ export interface InlineTestOptions extends SeedOptions {
 
 /** Options of {@link testBackfill}. */
 export type TestBackfillOptions = FileTestOptions | InlineTestOptions;
+
+/** A backfill with its name. */
+export type BackfillStep = BackfillDefinition & { readonly name: string; readonly path: string };
 
 /** A backfill under test, and the contents of its store. */
 export interface Subject {

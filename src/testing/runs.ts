@@ -1,11 +1,10 @@
 import { flatMapEach } from '../each.js';
+import type { BackfillSkips, Verification } from '../index.js';
 import type { Key } from '../ledger/keys.js';
 import { openLedger } from '../ledger/ledger.js';
-import type { SkipRecord } from '../ledger/records.js';
 import { down } from '../migrate/down.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { up } from '../migrate/up.js';
-import type { Verification } from '../verify/verify.js';
 import { withReadOnly } from './contents.js';
 import { BackfillTestError } from './failure.js';
 import type { Subject } from './options.js';
@@ -53,7 +52,7 @@ export interface LedgerState {
   readonly rowsScanned: number;
   /** Filled cells with their batch; one that was filled twice is listed twice. */
   readonly cells: readonly { readonly key: Key; readonly column: string; readonly batch: number }[];
-  readonly skips: readonly SkipRecord[];
+  readonly skips: BackfillSkips['skips'];
   /** Whether the backfill is in the ledger. */
   readonly isStarted: boolean;
 }

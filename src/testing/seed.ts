@@ -5,16 +5,17 @@ import { identifier } from '../db/sql.js';
 import { connect } from '../db/sqlite/connection.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
-import type { CellValue } from '../index.js';
+import type { CellValue, SchemaStepDefinition, SqlStepDefinition } from '../index.js';
 import { openLedger } from '../ledger/ledger.js';
 import { type MessageValue, msg } from '../messages/message.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { applySchemaStep, applySqlStep } from '../run/schema.js';
-import type { Step } from '../steps/step.js';
 import type { Subject, TestRow } from './options.js';
 
+type SchemaStep = (SchemaStepDefinition | SqlStepDefinition) & Pick<Subject['step'], 'name' | 'path'>;
+
 /** Returns the steps of the schema, with names that sort before all others. */
-function schemaSteps({ schema }: Pick<Subject, 'schema'>): Step[] {
+function schemaSteps({ schema }: Pick<Subject, 'schema'>): SchemaStep[] {
   return schema.flatMap((part, i) =>
     typeof part === 'string' ? [] : [{ ...part, name: ` schema-${i + 1}`, path: 'testBackfill()' }],
   );
@@ -69,7 +70,7 @@ export async function makeStore(path: string, subject: Subject, rows: readonly T
   });
 }
 
-async function applyStep(path: string, step: Step | undefined): Promise<void> {
+async function applyStep(path: string, step: SchemaStep | undefined): Promise<void> {
   const store = openSqlite(locateStore(path), { access: 'write' });
   try {
     if (step?.kind === 'schema') await applySchemaStep(store, openLedger(store), step);
