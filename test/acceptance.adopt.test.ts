@@ -117,15 +117,15 @@ for (const engine of ENGINES) {
         const { message, hint } = await failureOf('VERSION_TOO_NEW', () => down(store, { to: 0 }));
         expect(await store.traces()).to.deep.equal(traces);
         expect(message).to.equal(
-          `The store is at version 0.30.0, above 0.21.0, and may rest on what this step made: ${[...columns, ...indexes, version].map((made) => made.name).join(', ')}`,
+          `The store is at version 0.30.0, later than 0.21.0, and may depend on objects of this step: ${[...columns, ...indexes, version].map((made) => made.name).join(', ')}`,
         );
         if (engine.name === 'PostgreSQL') {
-          expect(hint).to.match(/^Leave what it made, or bring back a backup from before the step/);
+          expect(hint).to.match(/^Keep the objects, or restore a backup from before the step/);
           return;
         }
         const [backup = ''] = /\S+\.backup\S*|\/\S+\.db\S*/.exec(hint) ?? [];
         expect(hint).to.equal(
-          `umzug-backfill restore ${backup} brings back the store as it was before the step, without all that was written since`,
+          `Run umzug-backfill restore ${backup} to restore the store as it was before the step, without later writes`,
         );
         const kept = query(backup, `SELECT name FROM pragma_table_xinfo('task_audits')`);
         expect(kept).to.include('payload').and.not.include('source_event_ts');

@@ -579,7 +579,7 @@ for (const engine of OWN_ENGINES) {
           const { code, message } = await failed(command());
           expect([code, message]).to.deep.equal([
             'PACKAGE_TOO_OLD',
-            'The ledger of this store has format 5, and this version of the package knows the formats up to 4',
+            'The ledger of this store has format 5; this version of the package reads formats up to 4',
           ]);
         }
       }));
@@ -607,7 +607,7 @@ for (const engine of OWN_ENGINES) {
             const { code, message, hint } = await failed(command());
             expect([code, message]).to.deep.equal([
               'LEDGER_TOO_OLD',
-              `The ledger of this store has format ${format}, and this version of the package knows the formats from 4 on`,
+              `The ledger of this store has format ${format}; this version of the package reads formats from 4 on`,
             ]);
             expect(hint).to.include('down --to 0');
             expect(hint?.includes('umzug-backfill restore')).to.equal(engine.name === 'SQLite');

@@ -166,6 +166,6 @@ describe('packTexts', () => {
       ['b', 'a'],
       ['a', 'a'],
     ])
-      expect(() => decodeTextKeys(encodeTextKeys(keys))).to.throw(RangeError, 'not in order');
+      expect(() => decodeTextKeys(encodeTextKeys(keys))).to.throw(RangeError, 'not sorted');
   });
 });

@@ -164,7 +164,7 @@ for (const engine of OWN_ENGINES) {
           for (const command of [() => commands.plan(['up']), () => commands.up()]) {
             const error = await refusalOf('NOT_DETERMINISTIC', command());
             expect(error.message).to.match(
-              /^`process` of 001-own gave another value of b when it was asked again for the row with key \d+$/,
+              /^`process` of 001-own returned another value of b when it was called again for the row with key \d+$/,
             );
           }
           expect(await filled(own)).to.deep.equal([]);

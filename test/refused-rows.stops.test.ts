@@ -33,21 +33,21 @@ describe('a table that is append-only', () => {
       const stopped = await run(time === 2 ? [...args, '--json'] : args, 1);
       const error = expectRefusal(stopped, 'ROW_REJECTED_REPEATEDLY', 1);
       expect(error.message).to.equal(
-        `SQLite refused to update 11 rows of task_audits with ${TRIGGER}, the last of them with key 111`,
+        `SQLite rejected the update of 11 rows of task_audits with ${TRIGGER}, last at key 111`,
       );
       const skips = range(101, 110).map((key) => `${key} * ${TRIGGER}`);
       await expectAround(path, before, { cells: cells ?? before, skips, runs: 1 });
       hint = error.hint;
     }
     expect(hint).to.match(
-      /^Look for the trigger .*run the same command again when it is gone, then umzug-backfill /,
+      /^Find the trigger .*; remove it, run the same command again, then umzug-backfill /,
     );
     await look(['status', '--check'], 3);
 
     change(path, 'DROP TRIGGER refusing');
     await run(args);
     expect(actualCells(path)).to.deep.equal(left);
-    const [, command = ''] = /then umzug-backfill (.*) for those that were skipped$/.exec(hint) ?? [];
+    const [, command = ''] = /then umzug-backfill (.*) for the skipped rows$/.exec(hint) ?? [];
     expect(command).to.equal(`backfill --db-path ${path} ${name} --rescan`);
     const rescan = await runCli(command.split(' '));
     expect(rescan.code, rescan.stderr).to.equal(0);

@@ -86,7 +86,7 @@ for (const engine of OWN_ENGINES) {
             expect(refusal).to.be.instanceOf(BackfillError).with.property('code', 'LEDGER_DAMAGED');
             const refused = await commands.text('down', '--yes', '--to', '0');
             expect(refused.stderr).to.include(
-              `LEDGER_DAMAGED: The ledger of this store is damaged: it does not tell any more which cells batch 2 of ${NAME} has filled`,
+              `LEDGER_DAMAGED: The ledger of this store is damaged: the cells filled by batch 2 of ${NAME} cannot be read`,
             );
             expect(refused.stderr).to.match(/umzug-backfill backfill .*001-own --rescan/);
             expect(refused.code).to.equal(1);
@@ -147,7 +147,7 @@ for (const engine of OWN_ENGINES) {
           const report = code === 0 ? await commands.text('status') : { code, stderr, stdout };
           const told = report.code === 0 ? await commands.text('verify') : report;
           expect(told.stderr).to.include(
-            `LEDGER_DAMAGED: The ledger of this store is damaged: a row of ${table} holds in ${column} what this package never writes`,
+            `LEDGER_DAMAGED: The ledger of this store is damaged: a row of ${table} has a value in ${column} that this package never writes`,
           );
           expect(told.code).to.equal(1);
         }));

@@ -30,12 +30,12 @@ describe('testBackfill, before it runs anything', () => {
   const backfill = defineBackfill({ ...sized, columns: { size: firstOf('name', ['x'], 'name') } });
   for (const [told, options] of [
     ['Unknown option `row` in testBackfill()', { backfill, row: [] }],
-    ['testBackfill() takes either `file` or `backfill`', {}],
-    ['testBackfill() takes either `file` or `backfill`', { backfill, file: 'x.js' }],
-    ['Expected `backfill` in testBackfill() to be made by defineBackfill()', { backfill: {} }],
+    ['testBackfill() requires either `file` or `backfill`', {}],
+    ['testBackfill() requires either `file` or `backfill`', { backfill, file: 'x.js' }],
+    ['Expected `backfill` in testBackfill() to be the result of defineBackfill()', { backfill: {} }],
     ['Expected `file` in testBackfill() to be a non-empty string', { file: 7 }],
     ['Expected `rows` in testBackfill() to be a list of rows', { backfill, rows: 'x' }],
-    ['Expected `rows` in testBackfill() to be a list of rows, one at least', { backfill, rows: [] }],
+    ['Expected `rows` in testBackfill() to be a list of at least one row', { backfill, rows: [] }],
     ['Expected `rows[0].name` in testBackfill() to be a string', { backfill, rows: [{ name: true }] }],
     ['Expected `schema` in testBackfill() to be SQL, or steps', { backfill, schema: [''] }],
     ['Expected `schema` in testBackfill() to be SQL, or steps', { backfill, schema: [backfill] }],
@@ -47,12 +47,15 @@ describe('testBackfill, before it runs anything', () => {
       { backfill, expected: [{ id: 1, frist: 'x' }] },
     ],
     [
-      'Expected `expected` in testBackfill() to be rows that have their key, id',
+      'Expected `expected` in testBackfill() to be rows with their key, id',
       { backfill, expected: [{ size: 1 }] },
     ],
-    ['`expected` of testBackfill() has a row 99, which `rows` has not', { backfill, expected: [{ id: 99 }] }],
     [
-      '`schema` of testBackfill() puts rows into people',
+      '`expected` of testBackfill() has a row 99, which is not in `rows`',
+      { backfill, expected: [{ id: 99 }] },
+    ],
+    [
+      '`schema` of testBackfill() inserts rows into people',
       { backfill, schema: `${people.schema}; INSERT INTO people (id) VALUES (50)` },
     ],
   ] as const) {

@@ -110,9 +110,9 @@ export async function runFleet(
 }
 
 /** Returns the result of a store that was not opened. */
-function refusedStore(path: string, { code, message, hint, exitCode }: BackfillError): StoreResult {
-  const error = { code, message, hint };
-  return { path, exitCode, durationMs: 0, output: { error: { ...error, exitCode } }, error };
+function refusedStore(path: string, { code, message, hint, exitCode, texts }: BackfillError): StoreResult {
+  const output = { error: { code, message, hint, exitCode } };
+  return { path, exitCode, durationMs: 0, output, error: { code, ...texts } };
 }
 
 const reportTarget = (given: string | true): string =>

@@ -31,12 +31,7 @@ export const renderLines = (lines: readonly Line[], translate: Translate): Lines
   );
 
 /** A {@link BackfillError}, or one from another process. */
-type ShownError = {
-  readonly code: string;
-  readonly message: string;
-  readonly hint: string;
-  readonly texts?: ErrorTexts | undefined;
-};
+type ShownError = ErrorTexts & { readonly code: string; readonly texts?: ErrorTexts | undefined };
 
 /** Returns the lines of an error: code and message, and the hint. */
 export function errorLines(error: ShownError, translate: Translate = english): Lines {

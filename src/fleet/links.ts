@@ -3,22 +3,22 @@ import type { FileSystemAdapter } from 'tinyglobby';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 
-/** A search for files that does not follow links of users other than root and this one. */
+/** A search for files that follows no links of users other than root and this one. */
 export interface GuardedSearch {
   /** File functions for the search. */
   readonly fs: FileSystemAdapter;
-  /** Links to folders that the pattern would have led through, and those among the matches, with their owners. */
+  /** Returns the links that were not followed, to folders of the pattern or among the matches, with their owners. */
   refused(matches: readonly string[]): ReadonlyMap<string, number>;
 }
 
 type Done<Result> = (error: NodeJS.ErrnoException | null, result?: Result) => void;
 
 /**
- * Guards the search of a pattern: a link of another user is neither followed nor left out, but noted. The search resolves a link before
- * it asks whether the pattern matches it, so such a link stays unresolved, and its folder has no entries.
+ * Returns file functions that record links of other users instead of following them. The search resolves a link before it checks whether
+ * the pattern matches. Such a link is therefore returned unresolved, and its folder appears empty.
  */
 export function guardedSearch(): GuardedSearch {
-  const self = process.geteuid?.(); // none on Windows: there is nothing to guard
+  const self = process.geteuid?.(); // undefined on Windows, where links are not checked
   const trusted = new Set([0, self]);
   const links = new Map<string, number>();
   const folders = new Set<string>();
@@ -47,11 +47,11 @@ export function guardedSearch(): GuardedSearch {
   };
 }
 
-/** The refusal of a link. */
+/** Returns the error for a link of another user. */
 export const linkRefused = (path: string, owner: number): BackfillError =>
   new BackfillError(
     'STORE_UNTRUSTED',
-    msg('The link {path} belongs to user id {owner}, and a pattern does not follow links of other users', {
+    msg('The link {path} belongs to user id {owner}; patterns do not follow links of other users', {
       path,
       owner,
     }),

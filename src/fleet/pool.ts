@@ -1,57 +1,56 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { EXIT } from '../errors.js';
+import { type ErrorTexts, EXIT } from '../errors.js';
+import { english, msg } from '../messages/message.js';
 
-/** What a process of the pool is to do. */
+/** A command to run on one store. */
 export interface StoreTask {
-  /** The command with its options, but for those that name the store. */
+  /** The command with its options, except those that name the store. */
   readonly argv: readonly string[];
   readonly path: string;
 }
 
-/** How a command ended on one store. */
+/** Result of a command on one store. */
 export interface StoreResult {
   readonly path: string;
   readonly exitCode: number;
   readonly durationMs: number;
-  /** What the command printed as JSON; empty of a store that was not begun. */
+  /** JSON that the command printed; empty for a store that was not started. */
   readonly output: Readonly<Record<string, unknown>>;
-  /** What ended it early: in English, its commands not made to run as they stand. */
+  /** The error that ended the command. */
   readonly error?: StoreError;
 }
 
 /** An error of a command on one store. */
-export interface StoreError {
+export interface StoreError extends ErrorTexts {
   readonly code: string;
-  readonly message: string;
-  readonly hint: string;
 }
 
-/** How to run a pool. */
+/** Options of {@link runPool}. */
 export interface PoolOptions {
   readonly argv: readonly string[];
   readonly paths: readonly string[];
-  /** How many processes at most. */
+  /** Maximum number of processes. */
   readonly concurrency: number;
   /** Folder of the project. */
   readonly folder: string;
   readonly env: NodeJS.ProcessEnv;
-  /** The user whose store it is, for a process of root that becomes that user for good; undefined if it does not. */
+  /** Returns the user that a process of root becomes permanently for a store; undefined if it stays root. */
   readonly ownerOf: (path: string) => number | undefined;
-  /** Told as soon as a store is done. */
+  /** Called as soon as a store is done. */
   readonly onResult: (result: StoreResult) => void;
 }
 
 const STOPPED: Readonly<Record<string, number>> = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated };
 
 /**
- * Runs a command on many stores by a pool of processes, each of which takes one store after the other. What happens to one store, or to
- * a process, is no matter to the other stores.
+ * Runs a command on many stores in a pool of processes, each of which processes one store after another. A failure of one store, or of its
+ * process, does not affect the other stores.
  *
- * SIGINT and SIGTERM are passed on once, and no store is begun any more: the processes have groups of their own, so that a
- * terminal's Ctrl-C does not come twice. A second signal ends this process, and with it the pool.
+ * Passes on the first SIGINT or SIGTERM, and starts no further store: each process has a separate process group, so that Ctrl-C in a
+ * terminal does not reach it twice. A second signal ends this process, and with it the pool.
  *
- * @returns a result for each store, in the order of `paths`
+ * @returns one result per store, in the order of `paths`
  */
 export async function runPool({
   argv,
@@ -68,19 +67,19 @@ export async function runPool({
   let stoppedBy: NodeJS.Signals | undefined;
   const stop = (signal: NodeJS.Signals): void => {
     stoppedBy = signal;
-    deafen();
+    removeHandlers();
     for (const child of running) child.kill(signal);
   };
-  const deafen = (): void => {
+  const removeHandlers = (): void => {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, stop);
   };
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop);
-  const note = (result: StoreResult): void => {
+  const addResult = (result: StoreResult): void => {
     results.set(result.path, result);
     onResult(result);
   };
 
-  /** Starts a process and gives it stores until there is none, or it ends. */
+  /** Starts a process and sends it stores until none is left, or it ends. */
   const work = (): Promise<void> =>
     new Promise((resolve) => {
       const child = fork(fileURLToPath(new URL('./worker.js', import.meta.url)), [], {
@@ -96,7 +95,7 @@ export async function runPool({
       let owner: number | undefined;
       let isRetired = false;
       const next = (): void => {
-        // A process that has become a user serves that user's stores alone.
+        // A process that has become a user can process that user's stores only.
         const at = owner === undefined ? 0 : queue.findIndex((path) => ownerOf(path) === owner);
         current = stoppedBy || at < 0 ? undefined : queue.splice(at, 1)[0];
         owner ??= current === undefined ? undefined : ownerOf(current);
@@ -109,15 +108,15 @@ export async function runPool({
       child.on('message', (message: unknown) => {
         if (message === 'ready' && current === undefined) next();
         else if (current !== undefined && isResultOf(message, current)) {
-          note(message);
+          addResult(message);
           next();
-        } else child.kill('SIGKILL'); // not a word of ours: a store's owner may have taken the process over
+        } else child.kill('SIGKILL'); // an unexpected message: a store's owner may control the process
       });
-      child.once('error', () => resolve()); // it could not be started: the others, or the end of the pool, take its share
+      child.once('error', () => resolve()); // it did not start: other processes take its stores, or they are reported as lost
       child.once('exit', (_, signal) => {
         running.delete(child);
         if (current !== undefined)
-          note(workerLost(current, stoppedBy, signal, Math.round(performance.now() - startedAt)));
+          addResult(workerLost(current, stoppedBy, signal, Math.round(performance.now() - startedAt)));
         const isEnd = current === undefined && !isRetired;
         resolve(isEnd || stoppedBy || queue.length === 0 ? undefined : work());
       });
@@ -126,17 +125,17 @@ export async function runPool({
   try {
     await Promise.all(Array.from({ length: Math.min(concurrency, paths.length) }, work));
   } finally {
-    deafen();
+    removeHandlers();
   }
   return paths.map((path) => results.get(path) ?? workerLost(path, stoppedBy, null, 0));
 }
 
-/** Whether a message is the result of a store: the process that sent it may belong to the store's owner. */
+/** Checks the form of a result: the store's owner may control the process that sent it. */
 const isResultOf = (message: unknown, path: string): message is StoreResult => {
   if (!isRecord(message)) return false;
   const { path: of, exitCode, durationMs, output, error } = message;
   const isError = (value: unknown): boolean =>
-    isRecord(value) && ['code', 'message', 'hint'].every((name) => typeof value[name] === 'string');
+    isRecord(value) && typeof value.code === 'string' && isMessage(value.message) && isMessage(value.hint);
   return (
     of === path &&
     Number.isInteger(exitCode) &&
@@ -146,10 +145,19 @@ const isResultOf = (message: unknown, path: string): message is StoreResult => {
   );
 };
 
+const isMessage = (value: unknown): boolean =>
+  isRecord(value) &&
+  typeof value.text === 'string' &&
+  isRecord(value.values) &&
+  Object.values(value.values).every((part) => (Array.isArray(part) ? part.every(isShown) : isShown(part)));
+
+/** Checks for a value of a message; JSON has no others. */
+const isShown = (value: unknown): boolean => !isRecord(value) || isMessage(value);
+
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;
 
-/** What is known of a store whose process has ended without a word. */
+/** Returns the result of a store whose process has ended without one. */
 function workerLost(
   path: string,
   stoppedBy: NodeJS.Signals | undefined,
@@ -157,10 +165,13 @@ function workerLost(
   durationMs: number,
 ): StoreResult {
   if (stoppedBy) return { path, exitCode: STOPPED[stoppedBy] ?? EXIT.failed, durationMs, output: {} };
-  const error = {
-    code: 'WORKER_LOST',
-    message: `The process that worked on this store has ended (${signal ?? 'exit'}); every committed batch is kept`,
-    hint: 'Run the same command again; it resumes where it stopped',
-  };
-  return { path, exitCode: EXIT.failed, durationMs, output: { error }, error };
+  const message = msg(
+    'The process that worked on this store has ended ({how}); every committed batch is kept',
+    {
+      how: signal ?? 'exit',
+    },
+  );
+  const hint = msg('Run the same command again; it resumes where it stopped');
+  const output = { error: { code: 'WORKER_LOST', message: english(message), hint: english(hint) } };
+  return { path, exitCode: EXIT.failed, durationMs, output, error: { code: 'WORKER_LOST', message, hint } };
 }

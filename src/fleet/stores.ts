@@ -6,10 +6,10 @@ import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { guardedSearch, linkRefused } from './links.js';
 
-/** Whether a path is a pattern: one with signs of a pattern, of which there is no file. */
+/** Checks whether a path is a pattern, and not the path of an existing file. */
 const isPattern = (path: string): boolean => /[*?[\]{}]/.test(path) && !existsSync(expandHome(path));
 
-/** The values of every `--db-path` of a call, when they are more than one, or a pattern. */
+/** Returns the values of all `--db-path` options if there are several or one is a pattern, else undefined. */
 export function storeArguments(argv: readonly string[]): readonly string[] | undefined {
   const paths = argv.flatMap((word, i) =>
     word === '--db-path'
@@ -21,20 +21,20 @@ export function storeArguments(argv: readonly string[]): readonly string[] | und
   return paths.length > 1 || paths.some(isPattern) ? paths : undefined;
 }
 
-/** What paths and patterns name. */
+/** Stores that paths and patterns name. */
 export interface FoundStores {
-  /** Absolute, each once, whatever names it has, in the order of their paths. A path without a file stays, so that it fails as a store. */
+  /** Absolute paths, sorted, one per file. Includes paths without a file, which fail later. */
   readonly paths: readonly string[];
-  /** Why some of the paths must not be opened. */
+  /** Errors of paths that must not be opened. */
   readonly refused: ReadonlyMap<string, BackfillError>;
 }
 
 /**
  * Finds the stores that paths and patterns name.
  *
- * @param given paths, and patterns as `stores/*.db`; `**` is any depth. A pattern does not match what begins with a dot, nor
- *   what this program and SQLite keep beside a store. It does not follow links of users other than root and this one
- * @throws {BackfillError} `STORE_MISSING` when a pattern matches nothing
+ * @param given paths, and patterns such as `stores/*.db`; `**` matches any depth. A pattern matches no names that begin with a dot, no
+ *   sidecars and no backups, and follows no links of users other than root and this one
+ * @throws {BackfillError} `STORE_MISSING` if a pattern matches nothing
  */
 export async function findStores(given: readonly string[]): Promise<FoundStores> {
   const byFile = new Map<string, string>();
@@ -47,7 +47,7 @@ export async function findStores(given: readonly string[]): Promise<FoundStores>
   return { paths: [...byFile.values(), ...refused.keys()].sort(), refused };
 }
 
-/** The user as whom a store's process works if this one is root; undefined for root's own, and for what that process refuses. */
+/** Returns the user that a process of root becomes for a store; undefined for root's stores, and for those that the process will refuse. */
 export function ownerOf(path: string): number | undefined {
   try {
     return otherOwner(path);
@@ -57,7 +57,7 @@ export function ownerOf(path: string): number | undefined {
   }
 }
 
-/** What lies beside a store and may match as well. */
+/** Suffixes of sidecars and backups. */
 const SIDECAR_SUFFIX = /(?:-wal|-shm|-journal|\.lock|\.(?:backup|before-restore)-[^/]*)$/;
 
 async function matches(
@@ -76,6 +76,6 @@ async function matches(
   throw new BackfillError(
     'STORE_MISSING',
     msg('No file matches {pattern}', { pattern }),
-    msg('Give paths, or a pattern in quotes: --db-path "stores/*.db"'),
+    msg('Pass paths, or a pattern in quotes: --db-path "stores/*.db"'),
   );
 }

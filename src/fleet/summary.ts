@@ -1,7 +1,8 @@
 import { EXIT } from '../errors.js';
+import type { PlainText } from '../messages/message.js';
 import type { StoreResult } from './pool.js';
 
-/** Exit codes, the gravest first. */
+/** Exit codes, worst first. */
 const SEVERITY: readonly number[] = [
   EXIT.failed,
   EXIT.usage,
@@ -13,12 +14,12 @@ const SEVERITY: readonly number[] = [
   EXIT.done,
 ];
 
-/** The gravest exit code of a fleet; 0 of none. */
+/** Returns the worst exit code of a fleet; 0 without results. */
 export function worstExit(results: readonly StoreResult[]): number {
   return SEVERITY.find((code) => results.some(({ exitCode }) => exitCode === code)) ?? EXIT.done;
 }
 
-/** How many stores ended with each exit code, the gravest first. */
+/** Counts the stores by exit code, worst first. */
 export function countByExit(
   results: readonly StoreResult[],
 ): readonly (readonly [exitCode: number, stores: number])[] {
@@ -27,8 +28,7 @@ export function countByExit(
   ).filter(([, stores]) => stores > 0);
 }
 
-/** What an exit code says of a store. */
-const EXIT_LABELS: Readonly<Record<number, string>> = {
+const EXIT_LABELS: Readonly<Record<number, PlainText>> = {
   [EXIT.done]: 'done',
   [EXIT.failed]: 'failed',
   [EXIT.usage]: 'failed',
@@ -39,5 +39,5 @@ const EXIT_LABELS: Readonly<Record<number, string>> = {
   [EXIT.terminated]: 'stopped',
 };
 
-/** How a store ended, in a word or two. */
-export const exitLabel = (exitCode: number): string => EXIT_LABELS[exitCode] ?? 'failed';
+/** Returns a label for an exit code. */
+export const exitLabel = (exitCode: number): PlainText => EXIT_LABELS[exitCode] ?? 'failed';

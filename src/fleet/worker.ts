@@ -3,8 +3,8 @@ import { main } from '../cli/main.js';
 import type { StoreError, StoreResult, StoreTask } from './pool.js';
 
 /**
- * A process of a fleet: runs a command on one store after the other, as the command line does, and sends what it printed.
- * Signals are the command's affair: between batches it stops behind the one under way, elsewhere it ends at once.
+ * A process of a fleet: runs a command on one store after another, as the command line does, and sends its output. The command handles
+ * signals: a loop of batches stops after the current batch, other work ends at once.
  */
 
 let isBusy = false;
@@ -22,12 +22,12 @@ process.on('message', async ({ argv, path }: StoreTask) => {
     },
   });
   const exitCode = await main([...argv, '--json', '--db-path', path], {
-    env: { ...process.env, CI: 'fleet' }, // nobody sits at this one: no bar, no question
+    env: { ...process.env, CI: 'fleet' }, // non-interactive: no progress bar, no prompts
     folder: process.cwd(),
     stdout: output,
     stderr: process.stderr,
-    onError: ({ code, message, hint }) => {
-      error = { code, message, hint };
+    onError: ({ code, texts }) => {
+      error = { code, ...texts };
     },
     logFields: { store: path },
     ownsProcess: true,
@@ -43,7 +43,7 @@ process.on('message', async ({ argv, path }: StoreTask) => {
   if (process.connected) process.send?.(result);
 });
 
-// Whoever handed out the stores is done, or gone: then the store under way is stopped as by a signal.
+// The pool has ended: stop the current store as a signal would.
 process.on('disconnect', () => {
   if (isBusy) process.kill(process.pid, 'SIGTERM');
 });

@@ -15,29 +15,28 @@ import {
 } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
-// What the ledger has of a backfill beside its runs: what filled it, what a `down` leaves, the table that it filled. What writes runs inside
-// its caller's transaction.
+// A backfill's ledger rows besides its runs. Functions that write run inside their caller's transaction.
 
 const DECLARATIONS = reader(T.declarations, {
   firstBatch: count,
-  /** Of the step as it was declared then. */
+  /** Fingerprint of the step at that time. */
   fingerprint: text,
-  /** JSON: the declaration itself, as far as it is data. */
+  /** The declaration as JSON, without its function. */
   declaration: text,
-  /** Text of its function, or null where it has none. */
+  /** Text of its function, or null. */
   process: orNull(text),
 });
 
-/** What the batches of a backfill were filled by, from one of them on. */
+/** The declaration that filled the batches of a backfill, from one of them on. */
 export type DeclarationRecord = RowOf<typeof DECLARATIONS>;
 
-/** What a backfill was filled by, first to last. */
+/** Returns the declarations that filled a backfill, first to last. */
 export async function readDeclarations(store: Store, backfill: string): Promise<DeclarationRecord[]> {
   if (!(await store.dialect.hasTable(store, T.declarations))) return [];
   return await DECLARATIONS.all(store, 'WHERE backfill = ? ORDER BY first_batch', backfill);
 }
 
-/** Notes what the batches from `firstBatch` on are filled by. */
+/** Records the declaration that fills the batches from `firstBatch` on. */
 export async function noteDeclaration(
   store: Store,
   backfill: string,
@@ -52,16 +51,16 @@ export async function noteDeclaration(
   );
 }
 
-/** Forgets declarations by which no batch is filled any more, so that they do not count for batches to come with their numbers. */
+/** Deletes the declarations that filled no remaining batch: later batches may get the same numbers. */
 export async function forgetDeclarations(store: Store, backfill: string, lastBatch: number): Promise<void> {
   await store.run(
     `DELETE FROM ${T.declarations} WHERE backfill = ? AND first_batch > ?`,
     backfill,
-    lastBatch + 1, // noted before the first batch of its run
+    lastBatch + 1, // recorded before the first batch of its run
   );
 }
 
-/** What a batch was filled by, or undefined where that is not known. */
+/** Returns the declaration that filled a batch, or undefined if it is not recorded. */
 export const declarationOf = (
   records: readonly DeclarationRecord[],
   batch: number,
@@ -71,7 +70,7 @@ const KEPT = reader(T.kept, { reason: oneOf('gone', 'underivable'), cells: count
 
 type KeptReason = RowOf<typeof KEPT>['reason'];
 
-/** Adds to what a `down` under way has left alone, though nobody is known to have changed it. */
+/** Adds to the cells that the `down` in progress keeps for another reason than a change. */
 export async function countKept(
   store: Store,
   backfill: string,
@@ -88,7 +87,7 @@ export async function countKept(
   );
 }
 
-/** What a `down` under way has left alone so far, by reason. */
+/** Returns the number of cells that the `down` in progress has kept so far, by reason. */
 export async function readKept(store: Store, backfill: string): Promise<Record<KeptReason, number>> {
   const kept = { gone: 0, underivable: 0 };
   for (const { reason, cells } of await KEPT.all(store, 'WHERE backfill = ?', backfill)) kept[reason] = cells;
@@ -98,10 +97,10 @@ export async function readKept(store: Store, backfill: string): Promise<Record<K
 /** A cell: a column of a row. */
 export type Cell = readonly [column: string, key: Key];
 
-/** Number of cells that are probed. */
+/** Maximum number of cells to probe. */
 export const PROBES = 16;
 
-/** Cells as JSON, no more than are picked: the ledger may be somebody else's. */
+/** Cells as JSON; more than this package picks are refused, because the ledger is untrusted. */
 const probes: Form<readonly Cell[]> = (json) => {
   const list = typeof json === 'string' ? parseJson(json) : undefined;
   if (!Array.isArray(list) || list.length > PROBES) return undefined;
@@ -117,11 +116,11 @@ function readProbe(cell: unknown): Cell | undefined {
 }
 
 const TABLES = reader(T.tables, {
-  /** When its rows were last looked for from the first key. */
+  /** Identity at the last search from the first key. */
   identity: text,
-  /** The last run that was begun by then. */
+  /** Last run that had started by then. */
   run: count,
-  /** Last key up to which rows were looked for; null when the table was empty. */
+  /** Last key searched; null if the table was empty. */
   watermark: orNull(key),
   /** A few filled cells, spread over the keys. */
   probes,
@@ -130,13 +129,13 @@ const TABLES = reader(T.tables, {
 /** The table that a backfill has filled. */
 export type FilledTable = RowOf<typeof TABLES>;
 
-/** Returns the record of a backfill's table; undefined where the ledger has none. */
+/** Returns the record of a backfill's table, or undefined. */
 export async function filledTable(store: Store, backfill: string): Promise<FilledTable | undefined> {
   if (!(await store.dialect.hasTable(store, T.tables))) return undefined;
   return await TABLES.first(store, 'WHERE backfill = ?', backfill);
 }
 
-/** Records a backfill's table; cells behind its watermark, of rows that are gone, are not probed. */
+/** Records a backfill's table. Drops probes past its watermark: their rows no longer exist. */
 export async function recordTable(
   store: Store,
   backfill: string,
@@ -161,8 +160,8 @@ export async function recordTable(
 }
 
 /**
- * Returns the last key up to which a backfill's rows were looked for: the watermark of its last run, unless a later look from the
- * first key has found that keys begin again.
+ * Returns the last key up to which a backfill's rows were searched: the watermark of its last run, unless a later search found that
+ * keys had restarted.
  */
 export async function lookedUpTo(store: Store, ledger: Ledger, backfill: string): Promise<Key | null> {
   const last = await ledger.lastRun(backfill);

@@ -31,18 +31,18 @@ const BATCH_TIMES = reader(T.batches, {
 });
 const SKIPS = reader<SkipRecord>(T.skips, { key, target: text, reason: text });
 
-/** When a batch was committed, and how much it was. */
+/** Time and size of a batch. */
 export type BatchTime = RowOf<typeof BATCH_TIMES>;
 
-/** The ledger's batches, and the cells that they filled. */
+/** Returns the ledger's functions for batches and the cells that they filled. */
 export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<typeof runsIn>) {
   const { dialect } = store;
 
-  /** All batches of a backfill, first to last. */
+  /** Returns all batches of a backfill, first to last. */
   const batches = async (backfill: string): Promise<BatchRecord[]> =>
     await rows(BATCHES, 'WHERE backfill = ? ORDER BY number', backfill);
 
-  /** The greatest number of a batch that the ledger knows of, be it only by its cells; 0 before the first. */
+  /** Returns the greatest batch number, including batches known only from their cells; 0 before the first. */
   async function lastBatch(backfill: string): Promise<number> {
     const [last] = await store.pluck(
       `SELECT max(number) FROM (SELECT max(number) AS number FROM ${T.batches} WHERE backfill = ?
@@ -53,7 +53,7 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
     return readCell(store, T.batches, 'number', orNull(count), last) ?? 0;
   }
 
-  /** Runs and ranges by the batches: rows of theirs that are lost are made again, so that `down` still knows them. */
+  /** Recreates lost rows of runs and ranges from the batches, so that `down` can revert them, and recounts the ranges. */
   async function reconcileRuns(backfill: string, known: readonly BatchRecord[]): Promise<void> {
     const recorded = new Set((await runs.runs(backfill)).map(({ run }) => run));
     const lost = known
@@ -61,7 +61,7 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
       .sort((a, b) => compareKeys(a.lastKey, b.lastKey));
     for (const [run, watermark] of new Map(lost.map(({ run, lastKey }) => [run, lastKey])))
       await runs.beginRun(backfill, { run, kind: 'first', startKey: null, watermark });
-    // Batches of a range are numbered in the order of its keys.
+    // Within a range, batch numbers rise with the keys.
     await store.run(
       `INSERT INTO ${T.ranges} (backfill, run, number, end_key, cursor, is_done)
       SELECT backfill, run, range_number, last_key, last_key, 1 FROM ${T.batches}
@@ -86,7 +86,7 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
     batches,
     lastBatch,
 
-    /** Numbers of all batches of a backfill, last to first, be they known only by their cells. */
+    /** Returns the numbers of all batches of a backfill, last to first, including those known only from their cells. */
     async batchNumbers(backfill: string): Promise<number[]> {
       const numbers = await store.pluck(
         `SELECT number FROM ${T.batches} WHERE backfill = ?
@@ -97,22 +97,22 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
       return numbers.map((number) => readCell(store, T.batches, 'number', count, number));
     },
 
-    /** Which cells a batch filled: each set of columns with its keys. */
+    /** Returns the cells that a batch filled: each set of columns with its keys. */
     cells: async (backfill: string, batch: number): Promise<CellSet[]> =>
       await readCells(store, backfill, batch),
 
-    /** When the batches of a backfill were committed, first to last. */
+    /** Returns times and sizes of a backfill's batches, first to last. */
     batchTimes: async (backfill: string): Promise<BatchTime[]> =>
       await rows(BATCH_TIMES, 'WHERE backfill = ? ORDER BY number', backfill),
 
-    /** The number of the next batch, behind every one that the ledger knows of. */
+    /** Returns the number of the next batch, after every one in the ledger. */
     nextBatch: async (backfill: string): Promise<number> =>
       (await dialect.ledger.shared?.nextBatch(store)) ?? (await lastBatch(backfill)) + 1,
 
     /**
-     * Records a batch and moves the cursor of what it was claimed of, in the transaction of the claim.
+     * Records a batch and moves the cursor of the claimed range, in the transaction of the claim.
      *
-     * @throws {BackfillError} `RUN_CONFLICT` where that is not as it was claimed any more: a trigger of the table may have written to it
+     * @throws {BackfillError} `RUN_CONFLICT` if the range has changed since the claim: a trigger of the table may have written to it
      */
     async addBatch(
       backfill: string,
@@ -142,8 +142,8 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
     },
 
     /**
-     * Forgets a reverted batch with its cells and skips, and takes it out of its run: the range goes back to where it was before the batch,
-     * so that an `up` after a stopped `down` fills again from there.
+     * Deletes a reverted batch with its cells and skips. Its range is reset to its state before the batch, so that an `up` after an
+     * interrupted `down` fills again from there.
      */
     async removeBatch(backfill: string, number: number): Promise<void> {
       await store.run(
@@ -169,9 +169,8 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
     },
 
     /**
-     * Takes a backfill's ledger as it stands, before a rescan reads everything again: what belongs to no batch any more is
-     * dropped, counts follow what is still recorded, and runs that failed their verification are not judged as new any
-     * more. Cells that the ledger has lost count as the application's own from then on.
+     * Makes a backfill's ledger consistent before a rescan: deletes rows without a batch, recounts the others, and marks all runs as
+     * superseded, so that failed ones are no longer verified as new. Cells that the ledger has lost count as the application's.
      */
     async reconcile(backfill: string): Promise<void> {
       const known = await batches(backfill);
@@ -194,26 +193,26 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
   };
 }
 
-/** Skips of one reason: how many, and the first of them by key. */
+/** Number of skips with one reason, and the first of them by key. */
 export interface SkipGroup {
   readonly reason: string;
   readonly count: number;
   readonly first: readonly Pick<SkipRecord, 'key' | 'target'>[];
 }
 
-/** Keys that one statement asks about. */
+/** Maximum keys per statement. */
 const KEYS_AT_ONCE = 500;
 
-/** Condition on a skip: a value could have been derived, and the store has refused it. */
+/** Condition on a skip: a value was derived, and the database rejected it. */
 const REJECTED_SQL = `(reason = 'UPDATE_IGNORED' OR substr(reason, 1, 7) = 'SQLITE_' OR substr(reason, 1, 9) = 'POSTGRES_')`;
 
-/** Skips by key, then by target. */
+/** Sorts skips by key, then by target. */
 const sorted = (skips: SkipRecord[]): SkipRecord[] =>
   skips.sort((a, b) => compareKeys(a.key, b.key) || (a.target < b.target ? -1 : 1));
 
-/** The ledger's skips: rows and cells that were left alone. Batches write them, in the statements of their engine. */
+/** Returns the ledger's functions for skips. Batches write them, in the statements of their dialect. */
 export function skipsIn({ store, exists, rows }: Place) {
-  /** How many skips a backfill has, by reason. */
+  /** Counts the skips of a backfill by reason. */
   async function skipCounts(backfill: string): Promise<Record<string, number>> {
     if (!(await exists())) return {};
     const rows = await store.all<{ reason: unknown; skips: number }>(
@@ -228,7 +227,7 @@ export function skipsIn({ store, exists, rows }: Place) {
   return {
     skipCounts,
 
-    /** The skips of a backfill by reason, with so many keys of each at most. */
+    /** Returns the skips of a backfill by reason, with up to `limit` keys each. */
     skipGroups: async (backfill: string, limit: number): Promise<SkipGroup[]> =>
       await mapEach(Object.entries(await skipCounts(backfill)), async ([reason, count]) => ({
         reason,
@@ -242,15 +241,15 @@ export function skipsIn({ store, exists, rows }: Place) {
         ),
       })),
 
-    /** All skips of a backfill, by key. */
+    /** Returns all skips of a backfill, by key. */
     skips: async (backfill: string): Promise<SkipRecord[]> =>
       sorted(await rows(SKIPS, 'WHERE backfill = ?', backfill)),
 
-    /** What one batch has left alone, by key. */
+    /** Returns the skips of one batch, by key. */
     skipsOfBatch: async (backfill: string, batch: number): Promise<SkipRecord[]> =>
       sorted(await SKIPS.all(store, 'WHERE backfill = ? AND batch = ?', backfill, batch)),
 
-    /** How many skips each batch has in the table. */
+    /** Counts the skips of each batch. */
     async skipsByBatch(backfill: string): Promise<Map<number, number>> {
       const rows = await store.all<{ batch: number; count: number }>(
         `SELECT batch, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY batch`,
@@ -259,7 +258,7 @@ export function skipsIn({ store, exists, rows }: Place) {
       return new Map(rows.map(({ batch, count }) => [batch, count]));
     },
 
-    /** How many rows the engine refused to update in one run with this result code. */
+    /** Counts the rows of one run that were skipped with this code. */
     async rejectedRows(backfill: string, run: number, code: string): Promise<number> {
       const row = await store.get<{ count: number }>(
         `SELECT count(*) AS count FROM ${T.skips} AS s JOIN ${T.batches} AS b ON b.backfill = s.backfill AND b.number = s.batch
@@ -271,7 +270,7 @@ export function skipsIn({ store, exists, rows }: Place) {
       return row?.count ?? 0;
     },
 
-    /** What of some rows is recorded as a skip though a value can be derived for it: columns, or `*` for all, by key. */
+    /** Returns, by key, which of these rows' derived values the database rejected: columns, or `*` for all. */
     async rejectedCells(
       backfill: string,
       keys: readonly Key[],

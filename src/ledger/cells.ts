@@ -20,19 +20,17 @@ import type { Ledger } from './ledger.js';
 import { type BatchRecord, type CellSet, key, MAX_BATCH_ROWS, type RunRecord, texts } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
-// Cells as the ledger packs them: a few bytes can stand for keys without end. Nothing here goes by what the ledger says of itself
-// alone: no batch has more than MAX_BATCH_ROWS.
+// A few bytes of packed cells can expand to any number of keys, and the ledger is untrusted: no batch is read with more than MAX_BATCH_ROWS.
 
-/** Bytes of the packed keys of one batch. */
+/** Maximum bytes of one batch's packed keys. */
 const MAX_BYTES = Math.max(maxBytes(MAX_BATCH_ROWS), MAX_TEXT_BYTES);
 
-/** Bytes of the columns' names of one set. */
+/** Maximum bytes of one set's column names. */
 const MAX_COLUMNS_BYTES = 1024 * 1024;
 
-/** What can't be read, and so has no keys. */
 const DAMAGED: CellSet = { columns: [], runs: [], isDamaged: true };
 
-/** Which cells a batch filled. What is damaged, or longer than a batch can be, is one set without columns. */
+/** Returns the cells that a batch filled. A set that is damaged, or larger than a batch can be, has no columns. */
 export async function readCells(store: Store, backfill: string, batch: number): Promise<CellSet[]> {
   const size = await store.get<Readonly<Record<'scanned' | 'keys' | 'columns', unknown>>>(
     `SELECT (SELECT rows_scanned FROM ${T.batches} WHERE backfill = ? AND number = ?) AS scanned,
@@ -41,7 +39,7 @@ export async function readCells(store: Store, backfill: string, batch: number): 
     ...[backfill, batch, backfill, batch],
   );
   if (Number(size?.keys) > MAX_BYTES || Number(size?.columns) > MAX_COLUMNS_BYTES) return [DAMAGED];
-  // Each row that it read is in one of its sets at most.
+  // A row that the batch read is in no more than one of its sets.
   let left = typeof size?.scanned === 'number' ? Math.min(size.scanned, MAX_BATCH_ROWS) : MAX_BATCH_ROWS;
   const sets = await store.allExact<Readonly<Record<'columns' | 'evidence' | 'first_key' | 'keys', unknown>>>(
     `SELECT columns, evidence, first_key, keys FROM ${T.cells} WHERE backfill = ? AND batch = ? ORDER BY columns`,
@@ -49,7 +47,7 @@ export async function readCells(store: Store, backfill: string, batch: number): 
     batch,
   );
   return sets.map(({ columns, evidence, first_key: firstKey, keys }) => {
-    const names = evidence === 'derived' ? readNames(store, columns) : undefined; // of nothing else this version knows how to take it back
+    const names = evidence === 'derived' ? readNames(store, columns) : undefined; // this version can revert no other evidence
     const runs = names && unpacked(key(firstKey, store.dialect), keys, left);
     if (!runs) return DAMAGED;
     left -= countKeys(runs);
@@ -57,7 +55,7 @@ export async function readCells(store: Store, backfill: string, batch: number): 
   });
 }
 
-/** Names of columns, each once; undefined where this is no list of them. */
+/** Returns column names, or undefined if `columns` is not a list of distinct names. */
 function readNames({ dialect }: Store, columns: unknown): readonly string[] | undefined {
   const names = texts(columns, dialect) ?? [];
   const isList = names.length > 0 && new Set(names).size === names.length;
@@ -76,7 +74,7 @@ function unpacked(firstKey: Key | undefined, keys: unknown, most: number): KeySp
   }
 }
 
-/** Forgets what of a batch's cells can't be read. Returns how many cells are left. Inside its caller's transaction. */
+/** Deletes the unreadable cells of a batch, inside its caller's transaction. Returns the number of remaining cells. */
 export async function keepReadable(store: Store, backfill: string, batch: number): Promise<number> {
   const sets = await readCells(store, backfill, batch);
   const readable = sets.filter(({ isDamaged }) => !isDamaged);
@@ -90,7 +88,7 @@ export async function keepReadable(store: Store, backfill: string, batch: number
 }
 
 /**
- * Refuses to take back a backfill of whose cells some can't be read: they would stay, and nothing would know of them any more.
+ * Refuses to revert a backfill with unreadable cells: they would stay filled, without a record.
  *
  * @throws {BackfillError} `LEDGER_DAMAGED` naming the batch
  */
@@ -100,28 +98,28 @@ export async function refuseDamagedCells(ledger: Ledger, backfill: string): Prom
     throw new BackfillError(
       'LEDGER_DAMAGED',
       msg(
-        'The ledger of this store is damaged: it does not tell any more which cells batch {number} of {name} has filled',
+        'The ledger of this store is damaged: the cells filled by batch {number} of {name} cannot be read',
         { number, name: backfill },
       ),
       msg(
-        "Go back to a backup: umzug-backfill restore; or give those cells up: umzug-backfill backfill {name} --rescan counts them as the application's own, and `down` then leaves them",
+        "Restore a backup: umzug-backfill restore; or give up those cells: umzug-backfill backfill {name} --rescan counts them as the application's, and `down` then keeps them",
         { name: shellWord(backfill) },
       ),
     );
   }
 }
 
-/** Picks filled cells that are spread evenly over all that the ledger has. */
+/** Picks up to {@link PROBES} filled cells, spread evenly over all in the ledger. */
 export async function pickProbes(ledger: Ledger, backfill: string): Promise<Cell[]> {
   const batches = (await ledger.batches(backfill))
     .filter(({ cellsFilled }) => cellsFilled > 0)
     .sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const total = batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0);
   const count = Math.min(PROBES, total);
-  // Of as many equal parts of all cells, the middles.
+  // The middles of `count` equal parts of all cells.
   const places = Array.from({ length: count }, (_, i) => Math.floor(((2 * i + 1) * total) / (2 * count)));
   const probes: Cell[] = [];
-  let before = 0; // cells of the batches passed
+  let before = 0; // cells of the batches before this one
   for (const { number, cellsFilled } of batches) {
     const here = places.filter((place) => place >= before && place < before + cellsFilled);
     const sets = here.length > 0 ? await ledger.cells(backfill, number) : [];
@@ -134,7 +132,7 @@ export async function pickProbes(ledger: Ledger, backfill: string): Promise<Cell
   return probes;
 }
 
-/** The cell at a place within a batch; undefined where a damaged one has fewer than it counts. */
+/** Returns the cell at a position within a batch, or undefined if a damaged one has fewer than it counts. */
 function cellAt(sets: readonly CellSet[], place: number): Cell | undefined {
   let left = place;
   for (const { columns, runs } of sets) {
@@ -152,11 +150,11 @@ function cellAt(sets: readonly CellSet[], place: number): Cell | undefined {
   return undefined;
 }
 
-// Cells that are in the ledger more than once: a run from the first key has filled again what became NULL after an earlier run.
+// A cell is in the ledger more than once if a run from the first key filled it again after it had become NULL.
 
-/** The runs that may have filled cells which an earlier run had filled: they began at or below its last key. */
+/** Returns the runs that may have refilled cells of an earlier run: those that started below its last key. */
 function refills(runs: readonly RunRecord[]): RunRecord[] {
-  let last: Key | null = null; // of all keys of the runs before
+  let last: Key | null = null; // greatest key of the earlier runs
   return runs.filter(({ startKey, cellsFilled, watermark }) => {
     const before = last;
     if (watermark !== null && (last === null || compareKeys(watermark, last) > 0)) last = watermark;
@@ -164,7 +162,7 @@ function refills(runs: readonly RunRecord[]): RunRecord[] {
   });
 }
 
-/** Counts the cells that runs from `first` on have filled though an earlier run had filled them. */
+/** Counts the cells that runs from `first` on filled, and an earlier run as well. */
 export async function countFilledAgain(ledger: Ledger, backfill: string, first: number): Promise<number> {
   const runs = refills(await ledger.runs(backfill)).filter(({ run }) => run >= first);
   if (runs.length === 0) return 0;
@@ -181,14 +179,14 @@ export async function countFilledAgain(ledger: Ledger, backfill: string, first: 
 
 /** A part of a batch's cells. */
 export interface CellPart extends Pick<CellSet, 'columns' | 'runs'> {
-  /** Whether an earlier run has filled them, too. */
+  /** Whether an earlier run filled them as well. */
   readonly isInEarlier: boolean;
 }
 
 /**
- * Returns a function that divides the cells of a batch into those that an earlier run has, too, and the others. It reads the
- * ledger's batches once: later ones may be gone by the time of a call, earlier ones must not. Their cells it reads of the ledger that it
- * is given.
+ * Returns a function that divides the cells of a batch into those that an earlier run filled as well, and the others. It reads the
+ * ledger's batches once: by the time of a call later ones may be deleted, earlier ones must not be. The cells are read from the ledger
+ * passed to the call.
  */
 export async function earlierCells(
   ledger: Ledger,
@@ -209,9 +207,9 @@ export async function earlierCells(
     const overlapping = batch
       ? [...byRun].flatMap(([run, own]) => (run < batch.run ? withKeysOf(batch, own) : []))
       : [];
-    const earlier = new Map<string, KeySpan[]>(); // of these cells, by column
+    const earlier = new Map<string, KeySpan[]>(); // by column
     for (const other of overlapping) {
-      // The ledger of a large table does not fit in memory: one batch of it at a time.
+      // One batch at a time: the ledger of a large table does not fit in memory.
       if (sets.some(({ runs }) => hasKeyIn(runs, other)))
         addShared(earlier, sets, await cellsOf.cells(backfill, other.number));
     }
@@ -228,7 +226,7 @@ export async function earlierCells(
   };
 }
 
-/** Adds the cells of `sets` that are in another batch, too, by column. */
+/** Adds, by column, the cells of `sets` that are also in `others`. */
 function addShared(to: Map<string, KeySpan[]>, sets: readonly CellSet[], others: readonly CellSet[]): void {
   for (const { columns, runs } of sets) {
     for (const other of others) {
@@ -243,7 +241,7 @@ function addShared(to: Map<string, KeySpan[]>, sets: readonly CellSet[], others:
 const hasKeyIn = (runs: readonly KeySpan[], { firstKey, lastKey }: BatchRecord): boolean =>
   runs.some(([first, last]) => compareKeys(last, firstKey) >= 0 && compareKeys(first, lastKey) <= 0);
 
-/** The batches of a run, in the order of their keys, that may have keys of another batch. */
+/** Returns the batches of one run, sorted by keys, whose keys may overlap those of another batch. */
 function withKeysOf({ firstKey, lastKey }: BatchRecord, batches: readonly BatchRecord[]): BatchRecord[] {
   const until = (test: (batch: BatchRecord) => boolean): number =>
     countWhile(batches.length, (at) => test(batches[at] as BatchRecord));

@@ -5,11 +5,11 @@ import { msg } from '../messages/message.js';
 /** The key of a row: an integer, or a text. */
 export type Key = bigint | string;
 
-/** Keys from the first to the last: of integers all between them, of texts one. */
+/** Consecutive integer keys, or one text key. */
 export type KeySpan = readonly [first: Key, last: Key];
 
 /**
- * Which of two keys of one kind comes first, as SQLite orders them: texts by their bytes in UTF-8, that is by code points.
+ * Compares two keys of one kind as SQLite does: texts by their bytes in UTF-8, which is their order by code points.
  *
  * @returns below 0, 0 or above 0
  * @see https://www.sqlite.org/datatype3.html#collation
@@ -24,10 +24,10 @@ export function compareKeys(a: Key, b: Key): number {
   return a.length - b.length;
 }
 
-/** Halves of surrogate pairs come behind all other units, as the characters that they make do. */
+/** Orders surrogates after all other code units, as UTF-8 orders the characters that they encode. */
 const order = (unit: number): number => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit);
 
-/** How many keys the runs hold. */
+/** Counts the keys of the spans. */
 export function countKeys(runs: readonly KeySpan[]): number {
   return runs.reduce(
     (count, [first, last]) =>
@@ -36,7 +36,7 @@ export function countKeys(runs: readonly KeySpan[]): number {
   );
 }
 
-/** Returns the same keys as runs in rising order that do not overlap. */
+/** Returns the same keys as sorted spans without overlaps. */
 export function united(runs: readonly KeySpan[]): KeySpan[] {
   const all: KeySpan[] = [];
   for (const run of [...runs].sort(([a], [b]) => compareKeys(a, b))) {
@@ -47,7 +47,7 @@ export function united(runs: readonly KeySpan[]): KeySpan[] {
   return all;
 }
 
-/** Splits keys by whether `from` has them; both in rising order, without overlaps of their own. */
+/** Splits keys by whether `from` contains them. Both are sorted, without overlaps. */
 export function split(
   keys: readonly KeySpan[],
   from: readonly KeySpan[],
@@ -60,7 +60,7 @@ export function split(
       const [start, end] = from[next] as KeySpan;
       if (compareKeys(end, rest) < 0) continue;
       if (compareKeys(start, last) > 0) break;
-      // Texts are runs of one key each: only integers have keys before and after.
+      // A text is a span of one key: only integers have keys before and after.
       if (compareKeys(start, rest) > 0) others.push([rest, (start as bigint) - 1n]);
       const isWithin: boolean = compareKeys(end, last) < 0;
       shared.push([compareKeys(start, rest) > 0 ? start : rest, isWithin ? end : last]);
@@ -72,21 +72,18 @@ export function split(
   return { shared, others };
 }
 
-// Keys of integers, packed
-
-/** Largest offset that can be packed: beyond it JavaScript's numbers have gaps. */
+/** Maximum offset that can be packed: larger JavaScript numbers are not exact. */
 export const MAX_OFFSET = Number.MAX_SAFE_INTEGER;
 
-/** Bytes that the runs of so many keys take at most: two numbers of up to 53 bits, 7 of them a byte, for each key. */
+/** Returns the maximum bytes of `keys` packed keys: two numbers of up to 53 bits per key, 7 bits per byte. */
 export const maxBytes = (keys: number): number => 16 * keys;
 
 /** The largest integer that a key can be. */
 const MAX_KEY = 2n ** 63n - 1n;
 
 /**
- * Packs integer keys as runs of consecutive keys: for each run the gap to the end of the run before and the run's length less one, both as
- * unsigned LEB128. Keys are given as offsets from a first key, so that numbers suffice. A run without gaps costs 2 to 4 bytes, whatever
- * its length.
+ * Packs integer keys as spans of consecutive keys: for each span the gap after the one before and its length minus one, both as unsigned
+ * LEB128. Keys are offsets from a first key, so that numbers suffice. A span takes 2 to 4 bytes, whatever its length.
  *
  * @see https://en.wikipedia.org/wiki/LEB128
  * @param offsets strictly rising, from 0 to {@link MAX_OFFSET}
@@ -101,7 +98,7 @@ export function encodeIntegerKeys(offsets: readonly number[]): Buffer {
     }
     bytes.push(rest);
   };
-  let next = 0; // the offset right after the last run
+  let next = 0; // offset after the last span
   for (let i = 0; i < offsets.length; ) {
     const first = offsets[i] as number;
     let last = first;
@@ -118,13 +115,12 @@ export function encodeIntegerKeys(offsets: readonly number[]): Buffer {
 }
 
 /**
- * Unpacks what {@link encodeIntegerKeys} packed.
+ * Unpacks the result of {@link encodeIntegerKeys}.
  *
  * @param firstKey the key of offset 0
- * @param bytes the packed runs
- * @param most how many keys there can be
- * @returns the runs in rising order
- * @throws {RangeError} when they are damaged, or more keys than there can be
+ * @param most maximum number of keys
+ * @returns sorted spans
+ * @throws {RangeError} if the bytes are damaged, or contain more keys
  */
 export function decodeIntegerKeys(
   firstKey: bigint,
@@ -146,7 +142,7 @@ export function decodeIntegerKeys(
       scale *= 0x80;
       if (scale > MAX_OFFSET) break;
     }
-    throw new RangeError('A packed key set holds a number that is no offset');
+    throw new RangeError('A packed key set contains a number that is not an offset');
   };
   let next = 0;
   let left = most;
@@ -155,63 +151,61 @@ export function decodeIntegerKeys(
     const last = first + take();
     left -= last - first + 1;
     if (left < 0 || last > MAX_OFFSET || firstKey + BigInt(last) > MAX_KEY)
-      throw new RangeError('A packed key set holds more keys than there can be');
+      throw new RangeError('A packed key set contains more keys than a batch can have');
     runs.push([firstKey + BigInt(first), firstKey + BigInt(last)]);
     next = last + 1;
   }
   return runs;
 }
 
-// Keys of texts, packed
-
-/** Bytes that the JSON of a set may have: what is read is no longer, so that nothing longer may be written. */
+/** Maximum bytes of the JSON of packed text keys. Larger ones are not read, and so must not be written. */
 export const MAX_TEXT_BYTES = 32 * 1024 * 1024;
 
 const [QUOTE, BACKSLASH, COMMA, OPEN, CLOSE] = [0x22, 0x5c, 0x2c, 0x5b, 0x5d];
 
 /**
- * Packs text keys, in rising order: a JSON array, deflated. Identifiers of 36 characters take about 20 bytes each.
+ * Packs sorted text keys as a deflated JSON array. Identifiers of 36 characters take about 20 bytes each.
  *
- * @throws {BackfillError} `KEY_UNSUITABLE` when they are longer than can be read again
+ * @throws {BackfillError} `KEY_UNSUITABLE` if they are longer than {@link MAX_TEXT_BYTES}
  */
 export function encodeTextKeys(keys: readonly string[]): Buffer {
   const json = Buffer.from(JSON.stringify(keys));
   if (json.length <= MAX_TEXT_BYTES) return deflateRawSync(json);
   throw new BackfillError(
     'KEY_UNSUITABLE',
-    msg('The keys of {rows} rows are {bytes} bytes long, and the ledger takes {most} of one batch', {
+    msg('The keys of {rows} rows take {bytes} bytes; the maximum per batch is {most}', {
       rows: keys.length,
       bytes: json.length,
       most: MAX_TEXT_BYTES,
     }),
-    msg('Make the batches smaller: --batch-size {rows}', {
+    msg('Use smaller batches: --batch-size {rows}', {
       rows: Math.max(1, Math.floor((keys.length * MAX_TEXT_BYTES) / json.length / 2)),
     }),
   );
 }
 
 /**
- * Unpacks what {@link encodeTextKeys} packed.
+ * Unpacks the result of {@link encodeTextKeys}.
  *
- * @param most how many keys there can be
- * @returns a run for each key, in rising order
- * @throws {RangeError} when it is damaged, or holds more than there can be
+ * @param most maximum number of keys
+ * @returns one span per key, sorted
+ * @throws {RangeError} if the bytes are damaged, or contain more keys
  */
 export function decodeTextKeys(bytes: Buffer, most = Number.POSITIVE_INFINITY): KeySpan[] {
   let keys: string[];
   try {
     const json = inflateRawSync(bytes, { maxOutputLength: MAX_TEXT_BYTES });
-    if (!isList(json, most)) throw new RangeError('A packed key set holds more than texts');
+    if (!isList(json, most)) throw new RangeError('A packed key set is not a list of texts');
     keys = JSON.parse(json.toString('utf8')) as string[];
   } catch (error) {
-    throw new RangeError('A packed key set can not be read', { cause: error });
+    throw new RangeError('A packed key set cannot be read', { cause: error });
   }
   const isRising = keys.every((key, i) => i === 0 || compareKeys(keys[i - 1] as string, key) < 0);
-  if (!isRising) throw new RangeError('A packed key set is not in order');
+  if (!isRising) throw new RangeError('A packed key set is not sorted');
   return keys.map((key: string) => [key, key]);
 }
 
-/** Whether JSON without white space is an array of so many texts at most. A few bytes of other JSON would be objects without end. */
+/** Checks that JSON without white space is an array of up to `most` texts. A few bytes of other JSON could parse to any number of objects. */
 function isList(json: Buffer, most: number): boolean {
   if (json[0] !== OPEN || json.at(-1) !== CLOSE) return false;
   let at = 1;

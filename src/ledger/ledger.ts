@@ -7,7 +7,7 @@ import { runsIn } from './runs.js';
 import { stepsIn } from './steps.js';
 import { LEDGER_FORMAT, LEDGER_TABLES as T } from './tables.js';
 
-/** The ledger of a store: steps, commands, and the runs of backfills. Every write happens inside its caller's transaction. */
+/** The ledger of a store: steps, commands, and runs of backfills. Every write is part of its caller's transaction. */
 export interface Ledger
   extends Pick<Place, 'exists'>,
     ReturnType<typeof stepsIn>,
@@ -15,21 +15,21 @@ export interface Ledger
     ReturnType<typeof runsIn>,
     ReturnType<typeof batchesIn>,
     ReturnType<typeof skipsIn> {
-  /** The same ledger, on a transaction of its store. */
+  /** Returns the same ledger on a transaction of its store. */
   in(tx: Store): Ledger;
 }
 
 /**
- * Opens the ledger of a store; it need not have one.
+ * Returns the ledger of a store. Its tables need not exist yet.
  *
- * @param now the clock. Default: the system's
+ * @param now clock. Default: the system's
  */
 export const openLedger = (store: Store, now: () => Date = () => new Date()): Ledger =>
   ledgerIn(store, now, { range: 0 });
 
-/** @param outer the same ledger outside of the transaction that `store` is */
+/** @param outer the same ledger outside the transaction `store` */
 function ledgerIn(store: Store, now: () => Date, last: Place['last'], outer?: { isKnown: boolean }): Ledger {
-  // What a transaction finds is its own affair: it may have made the ledger, and be rolled back.
+  // Not shared with `outer`: a transaction may create the ledger and be rolled back.
   const found = { isKnown: outer?.isKnown ?? false };
   const exists = async (): Promise<boolean> => {
     found.isKnown ||= await store.dialect.hasTable(store, T.steps);
@@ -60,17 +60,15 @@ function ledgerIn(store: Store, now: () => Date, last: Place['last'], outer?: { 
   };
 }
 
-// Its format
-
-/** The first format that is read: in 1, which had no table to say so, and 2, runs had no ranges; in 3 columns had other names. */
+/** Oldest supported format. In 1, which had no table of the format, and 2, runs had no ranges; in 3 columns had other names. */
 const FIRST_FORMAT = 4;
 
 const FORMATS = reader(T.format, { version: count });
 
-/** What brings a ledger to the next format, by the one that it has; none yet. Each runs inside its caller's transaction. */
+/** Upgrades to the next format, by the current one; none yet. Each runs inside its caller's transaction. */
 const UPGRADES: Readonly<Record<number, (store: Store) => Promise<void>>> = {};
 
-/** The format of a store's ledger; undefined where there is none. */
+/** Returns the format of a store's ledger, or undefined if there is no ledger. */
 async function formatOf(store: Store): Promise<number | undefined> {
   if (await store.dialect.hasTable(store, T.format))
     return (await FORMATS.first(store, 'ORDER BY version DESC LIMIT 1'))?.version ?? 1;
@@ -78,8 +76,7 @@ async function formatOf(store: Store): Promise<number | undefined> {
 }
 
 /**
- * Refuses a store whose ledger has a format that this version of the package does not read, and one whose ledger is not this program's
- * work.
+ * Refuses a ledger whose format this version of the package does not read, and one that this program did not create.
  *
  * @throws {BackfillError} `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD`, `LEDGER_UNTRUSTED`
  */
@@ -90,32 +87,32 @@ export async function requireKnownFormat(store: Store): Promise<void> {
     throw new BackfillError(
       'PACKAGE_TOO_OLD',
       msg(
-        'The ledger of this store has format {found}, and this version of the package knows the formats up to {known}',
+        'The ledger of this store has format {found}; this version of the package reads formats up to {known}',
         { found, known: LEDGER_FORMAT },
       ),
       msg(
-        'Deploy the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest',
+        'Install the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest',
       ),
     );
   if (found !== undefined && found < FIRST_FORMAT)
     throw new BackfillError(
       'LEDGER_TOO_OLD',
       msg(
-        'The ledger of this store has format {found}, and this version of the package knows the formats from {known} on',
+        'The ledger of this store has format {found}; this version of the package reads formats from {known} on',
         { found, known: FIRST_FORMAT },
       ),
       store.files
         ? msg(
-            'Go back to the backup that was made before it: umzug-backfill restore; or revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one',
+            'Restore the backup from before it: umzug-backfill restore; or revert with the version of the package that wrote it: umzug-backfill down --to 0; then run `up` with this one',
           )
         : msg(
-            'Revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one',
+            'Revert with the version of the package that wrote it: umzug-backfill down --to 0; then run `up` with this one',
           ),
     );
-  await store.dialect.ledger.check(store); // those of another format may be other ones
+  await store.dialect.ledger.check(store); // only now: other formats may have other tables
 }
 
-/** Brings the ledger of an earlier format to this one. Writes nothing where that is done, or where there is no ledger. */
+/** Upgrades a ledger of an earlier format. Writes nothing if there is none. */
 export async function upgradeLedger(store: Connection): Promise<void> {
   const found = await formatOf(store);
   if (found === undefined || found >= LEDGER_FORMAT) return;
@@ -125,65 +122,62 @@ export async function upgradeLedger(store: Connection): Promise<void> {
   });
 }
 
-// Commands that changed the store, or were about to, and the backups made before them
-
 const COMMANDS = reader(T.commands, {
   number: count,
   command: oneOf('up', 'down', 'rescan', 'backfill'),
-  /** The steps that it was to work on. */
+  /** Steps that it would process. */
   steps: texts,
-  /** Path of the backup made before it, or null. */
+  /** Path of the backup created before it, or null. */
   backup: orNull(text),
   startedAt: text,
 });
 const BACKUP_PATHS = reader(T.commands, { backup: text });
 const BACKUPS = reader(T.backups, { path: text, bytes: count, sha256: text });
 
-/** A command that was begun. */
+/** A command that changed the store, or was about to. */
 export type CommandRecord = RowOf<typeof COMMANDS>;
 
-/** Commands that change a store; before all but a plain `backfill` a backup is made. */
+/** Commands that change a store. Each creates a backup first, except a plain `backfill`. */
 export type WriteCommand = CommandRecord['command'];
 
-/** A backup that was made before a command. */
+/** A backup that was created before a command. */
 export type BackupRecord = RowOf<typeof BACKUPS>;
 
 function commandsIn({ store, exists, rows, timestamp }: Place) {
-  /** The last so many commands that were begun, first to last. */
+  /** Returns the last `limit` commands, first to last. */
   const commands = async (limit: number): Promise<CommandRecord[]> =>
     (await rows(COMMANDS, 'ORDER BY number DESC LIMIT ?', limit)).reverse();
 
   return {
     commands,
 
-    /** The last command that was begun, or undefined: the ledger goes with its last step. */
+    /** Returns the last command, or undefined. */
     lastCommand: async (): Promise<CommandRecord | undefined> => (await commands(1))[0],
 
     /**
-     * Every backup that was made of this store, as far as the ledger goes back, by its path; without its size and hash if an earlier version
-     * made it.
+     * Returns every backup in the ledger, by path; undefined, without size and hash, if an earlier version created it.
      */
     async knownBackups(): Promise<ReadonlyMap<string, BackupRecord | undefined>> {
       const paths = await rows(BACKUP_PATHS, 'WHERE backup IS NOT NULL ORDER BY number');
       const hasRecords = (await exists()) && (await store.dialect.hasTable(store, T.backups));
-      const records = hasRecords ? await BACKUPS.all(store, '') : []; // a ledger of an earlier version has none
+      const records = hasRecords ? await BACKUPS.all(store, '') : []; // ledgers of earlier versions lack the table
       return new Map([
         ...paths.map(({ backup }) => [backup, undefined] as const),
         ...records.map((record) => [record.path, record] as const),
       ]);
     },
 
-    /** Path of the backup of the `up` that began a step; undefined where it made none. */
+    /** Returns the path of the backup created by the `up` that started a step, or undefined. */
     async backupBefore(step: string): Promise<string | undefined> {
-      const begun = await COMMANDS.all(
+      const started = await COMMANDS.all(
         store,
         `WHERE command = 'up' AND started_at <= (SELECT started_at FROM ${T.steps} WHERE name = ?) ORDER BY number DESC`,
         step,
       );
-      return begun.find(({ steps }) => steps.includes(step))?.backup ?? undefined;
+      return started.find(({ steps }) => steps.includes(step))?.backup ?? undefined;
     },
 
-    /** Notes that a command begins, and the backup made before it. Makes the ledger where there is none. */
+    /** Records the start of a command and the backup created before it. Creates a missing ledger. */
     async beginCommand(
       { command, steps }: Pick<CommandRecord, 'command' | 'steps'>,
       backup: BackupRecord | null,

@@ -4,23 +4,22 @@ import { msg } from '../messages/message.js';
 import type { Key, KeySpan } from './keys.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
-// What the ledger's rows hold, and how they are read. A store, and the ledger in it, may come from anybody, and SQLite takes any value in
-// any column: what is read is checked here for its form, so that no other part meets a value that is none. What rows say together is the
-// verification's affair.
+// The ledger is untrusted, and SQLite accepts any value in any column. Each value is therefore checked here as it is read. Whether rows
+// agree with each other is left to the verification.
 
-/** Reads the value of a column; undefined where it is none that this package writes. */
+/** Parses the value of a column. Returns undefined if this package never writes such a value. */
 export type Form<Value> = (cell: unknown, dialect: Store['dialect']) => Value | undefined;
 
 /** A text. */
 export const text: Form<string> = (cell) => (typeof cell === 'string' ? cell : undefined);
 
-/** Any number. */
+/** A finite number. */
 export const real: Form<number> = (cell) => {
   const value = typeof cell === 'number' || typeof cell === 'bigint' ? Number(cell) : Number.NaN;
   return Number.isFinite(value) ? value : undefined;
 };
 
-/** A whole number that JavaScript can tell from its neighbours. */
+/** A safe integer. */
 export const count: Form<number> = (cell, dialect) => {
   const value = real(cell, dialect);
   return Number.isSafeInteger(value) ? value : undefined;
@@ -28,7 +27,7 @@ export const count: Form<number> = (cell, dialect) => {
 
 const [MIN_KEY, MAX_KEY] = [-(2n ** 63n), 2n ** 63n - 1n];
 
-/** A key, as the engine keeps it. */
+/** A key, as the dialect stores it. */
 export const key: Form<Key> = (cell, dialect) => {
   const value: unknown = dialect.ledger.toKey(cell as SqlValue);
   if (typeof value === 'bigint') return value >= MIN_KEY && value <= MAX_KEY ? value : undefined;
@@ -47,13 +46,13 @@ export const texts: Form<readonly string[]> = (cell) => {
   return Array.isArray(list) && list.every((item) => typeof item === 'string') ? list : undefined;
 };
 
-/** NULL, or what another form reads. */
+/** NULL, or another form. */
 export const orNull =
   <Value>(form: Form<Value>): Form<Value | null> =>
   (cell, dialect) =>
     cell === null ? null : form(cell, dialect);
 
-/** What a JSON text says, or undefined where it is none. */
+/** Parses JSON. Returns undefined if the text is not JSON. */
 export function parseJson(json: string): unknown {
   try {
     return JSON.parse(json);
@@ -63,7 +62,7 @@ export function parseJson(json: string): unknown {
   }
 }
 
-/** Reads one value of a table; throws `LEDGER_DAMAGED` where its column holds what this package never writes. */
+/** Parses one value of a table. Throws `LEDGER_DAMAGED` if this package never writes such a value. */
 export function readCell<Value>(
   { dialect }: Store,
   table: string,
@@ -76,27 +75,25 @@ export function readCell<Value>(
   throw new BackfillError(
     'LEDGER_DAMAGED',
     msg(
-      'The ledger of this store is damaged: a row of {table} holds in {column} what this package never writes',
+      'The ledger of this store is damaged: a row of {table} has a value in {column} that this package never writes',
       { table, column },
     ),
-    msg(
-      'Put back what somebody else has changed in that table, or go back to the newest backup: umzug-backfill restore',
-    ),
+    msg('Undo the changes to that table, or restore the newest backup: umzug-backfill restore'),
   );
 }
 
-/** Reads rows of one table of the ledger, by the forms of their columns. Throws `LEDGER_DAMAGED`. */
+/** Reads rows of one table of the ledger, and checks the forms of their columns. Throws `LEDGER_DAMAGED`. */
 export interface Reader<Row> {
-  /** All rows behind `tail`: the statement from its WHERE on. */
+  /** Returns the rows that `tail`, the statement from its WHERE on, selects. */
   all(store: Store, tail: string, ...parameters: readonly SqlValue[]): Promise<Row[]>;
-  /** The first of them, or undefined. */
+  /** Returns the first of them, or undefined. */
   first(store: Store, tail: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined>;
 }
 
 /**
- * Makes what reads rows of a table.
+ * Returns a reader of a table's rows.
  *
- * @param forms of the columns to read, by their names in camel case
+ * @param forms forms of the columns to read, by name in camel case
  */
 export function reader<Row extends object>(
   table: string,
@@ -124,15 +121,15 @@ export function reader<Row extends object>(
   };
 }
 
-/** A row as its reader gives it. */
+/** A row of a reader. */
 export type RowOf<Table> = Table extends Reader<infer Row> ? Readonly<Row> : never;
 
 /**
- * Inserts a row. Inside its caller's transaction.
+ * Inserts a row, inside its caller's transaction.
  *
- * @param row values by the names of their columns, in camel case
- * @param onConflict clause for a row that is there
- * @returns how many rows were written
+ * @param row values by column name in camel case
+ * @param onConflict clause for an existing row
+ * @returns number of written rows
  */
 export async function insert(
   store: Store,
@@ -146,36 +143,35 @@ export async function insert(
   return await store.run(sql, ...Object.values(row));
 }
 
-/** The column's own name: rows have names of JavaScript's. */
 const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
-/** Where a ledger is, and what its parts share. */
+/** The state that the parts of a ledger share. */
 export interface Place {
   /** The store, or a transaction of it. */
   readonly store: Store;
-  /** Whether there is a ledger. */
+  /** Checks whether there is a ledger. */
   readonly exists: () => Promise<boolean>;
-  /** Rows of one of its tables, behind a statement's WHERE; none where there is no ledger. */
+  /** Returns rows of one of its tables, see {@link Reader}; none if there is no ledger. */
   readonly rows: <Row>(
     table: Reader<Row>,
     tail: string,
     ...parameters: readonly SqlValue[]
   ) => Promise<Row[]>;
-  /** Drops its tables. Runs inside its caller's transaction. */
+  /** Drops its tables, inside its caller's transaction. */
   readonly drop: () => Promise<void>;
-  /** The time of an entry: ISO-8601 in UTC. */
+  /** Returns the current time, ISO-8601 in UTC. */
   readonly timestamp: () => string;
-  /** Number of the range that this process was at work on last. */
+  /** Number of the range that this process claimed last. */
   readonly last: { range: number };
 }
 
 /**
- * Kind of a migration that is in the ledger since it is umzug's storage, and that somebody else's code applies and reverts:
- * its row is only its name. Such rows are no steps of a project, so that they are no drift and no work of `down`.
+ * Kind of a migration that other code applies and reverts, and that is in the ledger because the ledger is umzug's storage. Such rows have
+ * only a name and a time; they never count as drift, and `down` does not revert them.
  */
 export const EXTERNAL = 'external';
 
-/** The steps that were begun. */
+/** Reads the started steps. */
 export const STEPS = reader(T.steps, {
   name: text,
   kind: text,
@@ -185,10 +181,10 @@ export const STEPS = reader(T.steps, {
    * | from | to | by |
    * |---|---|---|
    * | (no row) | applying | `up`, in the transaction of the step's first durable change |
-   * | applying | applied | `up`, in the transaction of its last |
-   * | applying, applied | reverting | `down`, in the transaction of its first |
-   * | reverting | applying | `up` after a `down` that was stopped |
-   * | reverting | (no row) | `down`, in the transaction of its last |
+   * | applying | applied | `up`, in the transaction of its last change |
+   * | applying, applied | reverting | `down`, in the transaction of its first change |
+   * | reverting | applying | `up` after an interrupted `down` |
+   * | reverting | (no row) | `down`, in the transaction of its last change |
    */
   status: oneOf('applying', 'applied', 'reverting'),
   fingerprint: text,
@@ -200,22 +196,22 @@ export const STEPS = reader(T.steps, {
   keptCells: count,
 });
 
-/** A step that was begun. */
+/** A started step. */
 export type StepRecord = RowOf<typeof STEPS>;
 
-/** What schema steps made. */
+/** Reads the objects that schema steps created. */
 export const OBJECTS = reader(T.objects, { kind: oneOf('column', 'index', 'version'), name: text });
 
-/** What a schema step made. */
+/** An object that a schema step created. */
 export type CreatedObject = RowOf<typeof OBJECTS>;
 
-/** One run of a backfill. Keys are null where there is none. */
+/** One run of a backfill. */
 export interface RunRecord {
   readonly run: number;
   readonly kind: 'first' | 'catch-up' | 'rescan';
-  /** `superseded`: `backfill --rescan` began after it. */
+  /** `superseded`: a rescan has started since. */
   readonly status: 'running' | 'filled' | 'verified' | 'superseded';
-  /** The cursor it began with. */
+  /** Cursor at its start. */
   readonly startKey: Key | null;
   readonly watermark: Key | null;
   readonly cursor: Key | null;
@@ -226,29 +222,29 @@ export interface RunRecord {
   readonly cellsSkipped: number;
   readonly startedAt: string;
   readonly filledAt: string | null;
-  /** Whether `prefilledCells` has been counted: others take part only then. */
+  /** Whether `prefilledCells` is counted; other workers join only after that. */
   readonly isCounted: boolean;
-  /** How much of it is done, 0 to 1, where it has several ranges, which tell; else its keys do. */
+  /** Fraction of its ranges that are done, if it has several. */
   readonly share?: number;
 }
 
-/** Whether a run of this status still waits for its verification. */
+/** Checks whether a run of this status is not verified yet. */
 export const isOpen = (status: RunRecord['status']): boolean => status === 'running' || status === 'filled';
 
-/** What of a run a batch is taken of. */
+/** The part of a run that a batch is claimed from. */
 export interface Claim {
   /** Number of the range. */
   readonly range: number;
-  /** Last key done of it, or null before the first of all. */
+  /** Last key done in the range, or null before the first key. */
   readonly cursor: Key | null;
-  /** Its last key. */
+  /** Last key of the range. */
   readonly end: Key;
 }
 
-/** Rows that a batch has at most, whatever is asked for: what the ledger says of one can then be read, whoever wrote it. */
+/** Maximum rows per batch, whatever the options; also limits what is read of an untrusted ledger. */
 export const MAX_BATCH_ROWS = 1_000_000;
 
-/** The committed batches. */
+/** Reads the committed batches. */
 export const BATCHES = reader(T.batches, {
   number: count,
   run: count,
@@ -257,7 +253,7 @@ export const BATCHES = reader(T.batches, {
   rowsScanned: count,
   cellsFilled: count,
   cellsSkipped: count,
-  /** Skips that it recorded: one for a whole row, else one a cell. */
+  /** Skips that it recorded: one per row that was skipped as a whole, else one per cell. */
   skips: count,
   durationMs: real,
 });
@@ -265,22 +261,22 @@ export const BATCHES = reader(T.batches, {
 /** One committed batch. */
 export type BatchRecord = RowOf<typeof BATCHES>;
 
-/** The cells of one batch that share their columns; `keys` as keys.ts packs them. */
+/** Cells of one batch with the same columns; `keys` packed as in keys.ts. */
 export interface CellsRecord {
   readonly columns: readonly string[];
   readonly firstKey: Key;
   readonly keys: Buffer;
 }
 
-/** The same, unpacked. */
+/** Cells of one batch with the same columns, unpacked. */
 export interface CellSet {
   readonly columns: readonly string[];
   readonly runs: readonly KeySpan[];
-  /** Whether columns or packed keys could not be read, so that there are none. */
+  /** Whether columns or keys are unreadable; there are none then. */
   readonly isDamaged: boolean;
 }
 
-/** A row or cell that was left alone. */
+/** A skipped row or cell. */
 export interface SkipRecord {
   readonly key: Key;
   /** A column, or `*` for the whole row. */
@@ -289,10 +285,9 @@ export interface SkipRecord {
 }
 
 /**
- * Why a row or a cell was left alone: `DOCUMENT_UNREADABLE`, its document can't be read; `NO_USABLE_VALUE`, nothing to fill
- * it with; `PROCESS_FAILED`, the backfill's function threw; `VALUE_INVALID`, it gave a value that the store can't hold;
- * `UPDATE_IGNORED`, a trigger kept it from being filled;
- * `SQLITE_…` or `POSTGRES_…`, the store refused the update, with SQLite's result code or an SQLSTATE; any other code is the
- * backfill's own.
+ * Reason for which a row or cell was skipped: `DOCUMENT_UNREADABLE`, its document cannot be read; `NO_USABLE_VALUE`, no value to fill
+ * it with; `PROCESS_FAILED`, the backfill's function threw; `VALUE_INVALID`, the function returned a value that the store cannot hold;
+ * `UPDATE_IGNORED`, a trigger undid the update; `SQLITE_…` or `POSTGRES_…`, the database rejected the update, with SQLite's result code
+ * or an SQLSTATE; any other code is the project's.
  */
 export type SkipReason = string;

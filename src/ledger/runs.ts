@@ -47,31 +47,30 @@ const VERIFICATIONS = reader(T.verifications, {
   verifiedAt: text,
 });
 
-/** A part of a run's keys. */
 type Range = RowOf<typeof RANGES>;
 
 /** A verdict on a backfill. */
 export type VerificationRecord = RowOf<typeof VERIFICATIONS>;
 
-/** The error where somebody else has moved on what this process works on. */
+/** Returns the error for a backfill that another process has changed during this run. */
 export const runConflict = (backfill: string): BackfillError =>
   new BackfillError(
     'RUN_CONFLICT',
-    msg('Another process works on the backfill {name} in the same store', { name: backfill }),
+    msg('Another process has worked on the backfill {name} in the same store', { name: backfill }),
     msg('Wait until it has ended, then run the same command again'),
   );
 
 /**
- * The ledger's runs, and the verdicts on them. The keys of a run are cut into ranges, and each batch takes one of them for its
- * transaction; cursor and counts stand with the range. Where several processes share a run, the range's row is locked, so that nobody else
- * works on it, and that it is free at once when its process dies; a row of the run would be waited for by all.
+ * Returns the ledger's functions for runs and verdicts. The keys of a run are divided into ranges. Each batch claims one range for its
+ * transaction; cursor and counts are stored per range. If several processes share a run, the claim locks the range's row: no other process
+ * works on it, and it is free as soon as its process dies. With a lock on the run's row, all would wait for one another.
  *
  * @see https://www.postgresql.org/docs/current/sql-select.html#SQL-FOR-UPDATE-SHARE SKIP LOCKED
  */
 export function runsIn({ store, rows, timestamp, last }: Place) {
   const { dialect } = store;
 
-  /** All runs of a backfill, first to last. */
+  /** Returns all runs of a backfill, first to last. */
   async function runs(backfill: string): Promise<RunRecord[]> {
     const found = await rows(RUNS, 'WHERE backfill = ? ORDER BY run', backfill);
     if (found.length === 0) return [];
@@ -84,7 +83,7 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
     return found.map((run) => whole(run, byRun.get(run.run) ?? []));
   }
 
-  /** Ends a run of which nothing is left, if it is so; returns whether it is. */
+  /** Finishes a run if all its ranges are done. Returns whether they are. */
   async function finishRunIfExhausted(backfill: string, run: number): Promise<boolean> {
     const open = `SELECT 1 AS open FROM ${T.ranges} WHERE backfill = ? AND run = ? AND is_done = 0 LIMIT 1`;
     if ((await store.get(open, backfill, run)) !== undefined) return false;
@@ -97,11 +96,11 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
     return true;
   }
 
-  /** The last so many verdicts on a backfill, first to last. */
+  /** Returns the last `limit` verdicts on a backfill, first to last. */
   const verdicts = async (backfill: string, limit: number): Promise<VerificationRecord[]> =>
     (await rows(VERIFICATIONS, 'WHERE backfill = ? ORDER BY number DESC LIMIT ?', backfill, limit)).reverse();
 
-  /** The last verification of a backfill, or undefined. */
+  /** Returns the last verdict on a backfill, or undefined. */
   const lastVerification = async (backfill: string): Promise<VerificationRecord | undefined> =>
     (await verdicts(backfill, 1))[0];
 
@@ -111,16 +110,16 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
     verdicts,
     lastVerification,
 
-    /** Whether several processes may work on one run. */
+    /** Whether several processes can work on one run. */
     isShared: dialect.ledger.shared !== undefined,
 
-    /** The last run of a backfill, or undefined when it never ran. */
+    /** Returns the last run of a backfill, or undefined. */
     lastRun: async (backfill: string): Promise<RunRecord | undefined> => (await runs(backfill)).at(-1),
 
     /**
-     * Begins a run. Whoever takes part waits until what stands already has been counted.
+     * Starts a run. Workers join it once its prefilled cells are counted.
      *
-     * @param ends last keys of the ranges into which its keys are cut. Default: none, as for a run without rows
+     * @param ends last keys of its ranges. Default: none, for a run without rows
      */
     async beginRun(
       backfill: string,
@@ -131,7 +130,7 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
         ...{ backfill, run, kind, status: 'running', startedAt: timestamp() },
         ...{ startKey: dialect.ledger.toCell(startKey), watermark: dialect.ledger.toCell(watermark) },
       });
-      await store.run(`DELETE FROM ${T.ranges} WHERE backfill = ? AND run = ?`, backfill, run); // of one whose row was lost
+      await store.run(`DELETE FROM ${T.ranges} WHERE backfill = ? AND run = ?`, backfill, run); // left over if its run's row was lost
       for (const [i, end] of ends.entries()) {
         const start = dialect.ledger.toCell(ends[i - 1] ?? startKey);
         const range = {
@@ -146,13 +145,13 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
       }
     },
 
-    /** Forgets a run without batches. */
+    /** Deletes a run without batches. */
     async dropRun(backfill: string, run: number): Promise<void> {
       for (const table of [T.ranges, T.runs])
         await store.run(`DELETE FROM ${table} WHERE backfill = ? AND run = ?`, backfill, run);
     },
 
-    /** Notes how many cells held their derived value before a run filled its first. */
+    /** Records the number of cells that held their derived value before the run. */
     async setPrefilledCells(backfill: string, run: number, cells: number): Promise<void> {
       await store.run(
         `UPDATE ${T.runs} SET prefilled_cells = ? WHERE backfill = ? AND run = ?`,
@@ -163,12 +162,12 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
     },
 
     /**
-     * Takes the part of a run that the next batch is of: what this process was at work on last, if it is free, so that nobody else's is looked
-     * at. Inside the batch's transaction.
+     * Claims a range of a run for the next batch, inside its transaction. Tries the range that this process claimed last first, so that no
+     * other one is examined while that is open.
      *
-     * @param cursor where this process is: nobody else moves it, unless runs are shared
-     * @returns `done` when nothing is left of it, `taken` when others are at work on what is left
-     * @throws {BackfillError} `RUN_CONFLICT` when another process works on the same run
+     * @param cursor last key that this process has done: no other process moves it, unless runs are shared
+     * @returns `exhausted` if all ranges are done, `contended` if other processes have claimed all that are left
+     * @throws {BackfillError} `RUN_CONFLICT` if another process has worked on the run
      */
     async claim(
       backfill: string,
@@ -194,10 +193,10 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
       return { range: range.number, cursor: range.cursor, end: range.endKey };
     },
 
-    /** Returns the process whose claim is the oldest, where others claim parts of a run as well and one does. */
+    /** Returns the process with the oldest claim, or undefined. */
     claimHolder: async (): Promise<LockHolder | undefined> => await dialect.ledger.shared?.claimHolder(store),
 
-    /** Notes that a claim is worked off, inside the batch's transaction; returns whether its run is. */
+    /** Marks a claimed range as done, inside the batch's transaction. Returns whether its run is done as well. */
     async finishClaim(backfill: string, { run }: RunRecord, { range }: Claim): Promise<boolean> {
       await store.run(
         `UPDATE ${T.ranges} SET is_done = 1 WHERE backfill = ? AND run = ? AND number = ?`,
@@ -208,16 +207,15 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
       return await finishRunIfExhausted(backfill, run);
     },
 
-    /** Whether a backfill has a run that no verification has passed yet, or its last verification failed, whatever passed before. */
+    /** Checks whether a backfill has a run that no verification has passed, or its last verification failed. */
     isUnverified: async (backfill: string): Promise<boolean> =>
       (await runs(backfill)).some(({ status }) => isOpen(status)) ||
       (await lastVerification(backfill))?.verdict === 'fail',
 
     /**
-     * Records a verdict. Unless it is `fail`, the runs that it saw are verified from now on; a run that fails stays
-     * `filled`, and the next `up` verifies it again.
+     * Records a verdict. Marks the runs up to `run` as verified, unless it is `fail`: they stay `filled`, and the next `up` verifies them again.
      *
-     * @param checks what was found, without any content of the store; stored as JSON
+     * @param checks results of the checks, without any content of the store; stored as JSON
      */
     async addVerification(
       backfill: string,
@@ -245,7 +243,7 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
   };
 }
 
-/** A run with what its ranges tell: a run goes on in its first open one. */
+/** Combines a run and its ranges. Its cursor is that of the first open range. */
 function whole(run: RowOf<typeof RUNS>, ranges: readonly Range[]): RunRecord {
   const current = ranges.find(({ isDone }) => isDone === 0) ?? ranges.at(-1);
   const sum = (of: 'batches' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped'): number =>

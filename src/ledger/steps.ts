@@ -1,7 +1,7 @@
 import type { UmzugStorage } from 'umzug';
 import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { english, msg, type Told } from '../messages/message.js';
 import { PACKAGE_VERSION } from '../package.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { compareVersions, parseVersion } from '../version.js';
@@ -23,9 +23,9 @@ const BACKFILL_TABLES: readonly string[] = [
   ...[T.declarations, T.kept],
 ];
 
-/** The ledger's steps, and what they made. */
+/** Returns the ledger's functions for steps and the objects that they created. */
 export function stepsIn({ store, rows, drop, timestamp }: Place) {
-  /** All steps that were begun, by name in code unit order. */
+  /** Returns all started steps, by name in code unit order. */
   const steps = async (): Promise<StepRecord[]> =>
     (await rows(STEPS, '')).sort((a, b) => (a.name < b.name ? -1 : 1));
 
@@ -36,11 +36,11 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
   return {
     steps,
 
-    /** One step, or undefined when it was never begun. */
+    /** Returns a step, or undefined if it was not started. */
     step: async (name: string): Promise<StepRecord | undefined> =>
       (await rows(STEPS, 'WHERE name = ?', name))[0],
 
-    /** Notes that a step is being applied, making the ledger where there is none. */
+    /** Marks a step as being applied. Creates a missing ledger. */
     async beginStep(step: Pick<StepRecord, 'name' | 'kind' | 'fingerprint'>): Promise<void> {
       await store.dialect.ledger.make(store);
       await store.run(
@@ -55,10 +55,10 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
         timestamp(),
         step.name,
       );
-      await store.run(`DELETE FROM ${T.kept} WHERE backfill = ?`, step.name); // of a `down` that was stopped
+      await store.run(`DELETE FROM ${T.kept} WHERE backfill = ?`, step.name); // left over from an interrupted `down`
     },
 
-    /** Notes that a step is applied. */
+    /** Marks a step as applied. */
     async finishStep(name: string, durationMs: number): Promise<void> {
       await store.run(
         `UPDATE ${T.steps} SET status = 'applied', applied_at = ?, duration_ms = duration_ms + ?
@@ -69,7 +69,7 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
       );
     },
 
-    /** Notes that a step is being reverted. */
+    /** Marks a step as being reverted. */
     async beginRevert(name: string): Promise<void> {
       await store.run(`UPDATE ${T.steps} SET status = 'reverting' WHERE name = ?`, name);
     },
@@ -84,7 +84,7 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
       );
     },
 
-    /** Forgets a step and all that belongs to it; with the last step the ledger itself goes. */
+    /** Deletes a step with all its rows. Drops the ledger with the last step. */
     async deleteStep(name: string): Promise<void> {
       for (const table of [...store.dialect.ledger.batchTables, ...BACKFILL_TABLES])
         await store.run(`DELETE FROM ${table} WHERE backfill = ?`, name);
@@ -93,13 +93,11 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
       if ((await steps()).length === 0) await drop();
     },
 
-    // What schema steps made
-
-    /** What a schema step made. */
+    /** Returns the objects that a schema step created. */
     objects: async (step: string): Promise<CreatedObject[]> =>
       await rows(OBJECTS, 'WHERE step = ? ORDER BY kind, name', step),
 
-    /** Notes that a step made an object. */
+    /** Records an object that a step created. */
     async addObject(step: string, { kind, name }: CreatedObject): Promise<void> {
       await countObjects(
         step,
@@ -107,13 +105,13 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
       );
     },
 
-    /** Forgets one object of a step. */
+    /** Deletes the record of an object. */
     async removeObject(step: string, { kind, name }: CreatedObject): Promise<void> {
       const sql = `DELETE FROM ${T.objects} WHERE step = ? AND kind = ? AND name = ?`;
       await countObjects(step, -(await store.run(sql, step, kind, name)));
     },
 
-    /** What is wrong between the steps and the objects that they made, a sentence each. */
+    /** Returns a sentence per step whose objects do not match its row. */
     async objectInconsistencies(): Promise<string[]> {
       return (
         await store.pluck<string>(
@@ -126,18 +124,15 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
   };
 }
 
-// The ledger as umzug's storage. What writes runs inside its caller's transaction.
-
 /**
- * umzug's view of the ledger, for this package's own flow: every step in it writes its own rows.
+ * Returns the ledger as the storage of this package's Umzug.
  *
- * Each step writes its own ledger rows inside its transactions, so that logging is a check, not a write: umzug calls
- * it in a second transaction, and a kill between the two would run the step again.
+ * Each step writes its ledger rows inside its transactions. Logging therefore only checks them: umzug logs in a second transaction, and
+ * after a kill between the two the step would run again.
  *
- * A step that a kill has left half applied or half reverted is pending for `up` and executed for `down`, so that
- * either goes on with it.
+ * A step that is half applied or half reverted is pending for `up` and executed for `down`, so that either resumes it.
  *
- * @param direction what umzug is about to do
+ * @param direction the command that umzug runs
  */
 export function stepStorage(ledger: Ledger, direction: 'up' | 'down'): UmzugStorage {
   return {
@@ -150,22 +145,22 @@ export function stepStorage(ledger: Ledger, direction: 'up' | 'down'): UmzugStor
   };
 }
 
-/** Insists that a step's row is as the step has left it. */
+/** Throws unless a step's row is as the step has left it. */
 function requireStepState(isAsExpected: boolean, name: string): void {
   if (isAsExpected) return;
   throw new BackfillError(
     'RUN_CONFLICT',
-    msg('Another process has changed the ledger row of {name} meanwhile', { name }),
+    msg('Another process has changed the ledger row of {name}', { name }),
     msg('Wait until it has ended, then run the same command again'),
   );
 }
 
 /**
- * Names of what counts as executed in somebody's own Umzug: external migrations, and steps of ours. A step that is half applied, or not
- * verified, is pending for `up` and executed for `down`, so that either continues with it; one that is half reverted is executed for both,
- * so that `down` finishes first.
+ * Returns the names that count as executed in a project's Umzug: external migrations and our steps. A step that is half applied or not
+ * verified is pending for `up` and executed for `down`, so that either resumes it. A half-reverted one is executed for both, so that
+ * `down` must finish first.
  *
- * @param direction what umzug is about to do
+ * @param direction the command that umzug runs
  */
 export async function executedNames(ledger: Ledger, direction: 'up' | 'down'): Promise<string[]> {
   return (
@@ -179,18 +174,18 @@ export async function executedNames(ledger: Ledger, direction: 'up' | 'down'): P
   ).map(({ name }) => name);
 }
 
-/** Notes that a migration is executed. A step of ours has written its row itself; a name that is there is no error. */
+/** Records that a migration is executed, unless it is recorded already: our steps write their own rows. */
 export async function logMigration(ledger: Ledger, name: string): Promise<void> {
   const record = await ledger.step(name);
   if (record) {
     requireStepState(record.status === 'applied', name);
     return;
   }
-  await ledger.beginStep({ name, kind: EXTERNAL, fingerprint: '' }); // there is no declaration to take one of
+  await ledger.beginStep({ name, kind: EXTERNAL, fingerprint: '' });
   await ledger.finishStep(name, 0);
 }
 
-/** Notes that a migration is not executed any more. A step of ours has removed its row itself; none is no error. */
+/** Records that a migration is no longer executed. A missing row is not an error: our steps delete their own rows. */
 export async function unlogMigration(ledger: Ledger, name: string): Promise<void> {
   const record = await ledger.step(name);
   if (!record) return;
@@ -202,13 +197,13 @@ export async function unlogMigration(ledger: Ledger, name: string): Promise<void
 export interface Drift {
   readonly step: string;
   readonly kind: 'changed' | 'inserted' | 'gone';
-  /** What is wrong, in one sentence. */
+  /** The difference, in one sentence. */
   readonly text: string;
 }
 
 /**
- * Finds applied steps that have changed since or whose file is gone, and pending ones before an applied one. Migrations
- * that only umzug's storage has in the ledger are nobody's steps here.
+ * Finds started steps that have changed since or whose file no longer exists, and pending ones that sort before an applied one. Skips
+ * external migrations.
  */
 export function findDrift(steps: readonly Step[], records: readonly StepRecord[]): Drift[] {
   const known = new Map(records.map((record) => [record.name, record]));
@@ -220,28 +215,31 @@ export function findDrift(steps: readonly Step[], records: readonly StepRecord[]
     if (record && record.fingerprint !== fingerprint(step)) {
       const text =
         record.status === 'applying'
-          ? `The step ${step.name} has changed since it was begun`
-          : `The step ${step.name} has changed since it was applied`;
-      drifts.push({ step: step.name, kind: 'changed', text });
+          ? msg('The step {step} has changed since it was started', { step: step.name })
+          : msg('The step {step} has changed since it was applied', { step: step.name });
+      drifts.push({ step: step.name, kind: 'changed', text: english(text) });
     }
     if (!record && lastApplied !== undefined && step.name < lastApplied) {
-      const text = `The step ${step.name} is new, but sorts before ${lastApplied}, which is applied`;
-      drifts.push({ step: step.name, kind: 'inserted', text });
+      const text = msg('The step {step} is new, but sorts before {other}, which is applied', {
+        step: step.name,
+        other: lastApplied,
+      });
+      drifts.push({ step: step.name, kind: 'inserted', text: english(text) });
     }
   }
   for (const { name, status } of own) {
     if (steps.some((step) => step.name === name)) continue;
     const text =
       status === 'applied'
-        ? `The step ${name} is applied, but its file is missing`
-        : `The step ${name} is not finished, and its file is missing`;
-    drifts.push({ step: name, kind: 'gone', text });
+        ? msg('The step {step} is applied, but its file is missing', { step: name })
+        : msg('The step {name} is not finished, and its file is missing', { name });
+    drifts.push({ step: name, kind: 'gone', text: english(text) });
   }
   return drifts;
 }
 
 /**
- * Refuses a store on which a newer version of this package has worked: its ledger may say what this one does not know.
+ * Refuses a store on which a newer version of this package has started a step: this one may not understand its rows.
  *
  * @throws {BackfillError} `PACKAGE_TOO_OLD`
  */
@@ -252,28 +250,22 @@ export function refuseNewerPackage(records: readonly StepRecord[]): void {
     if (!own || !other || compareVersions(other, own) <= 0) continue;
     throw new BackfillError(
       'PACKAGE_TOO_OLD',
-      msg('The step {step} was begun by version {other} of this package, and this is {own}', {
+      msg('The step {step} was started by version {other} of this package; this is version {own}', {
         step: name,
         other: packageVersion,
         own: PACKAGE_VERSION,
       }),
-      msg('Deploy that version, or a newer one: npm install umzug-backfill@{version}', {
+      msg('Install that version, or a newer one: npm install umzug-backfill@{version}', {
         version: packageVersion,
       }),
     );
   }
 }
 
-/**
- * Refuses any drift.
- *
- * @param hint what to do about it
- * @throws {BackfillError} `STEP_DRIFTED` naming the first
- */
+/** Throws `STEP_DRIFTED` with the first drift, if there is one. */
 export function refuseDrift(
-  drifts: readonly Drift[],
-  hint = 'Put the step files back as they were applied, or run it again without --strict',
+  [first]: readonly Drift[],
+  hint: Told = msg('Restore the step files as they were applied, or run it again without --strict'),
 ): void {
-  const first = drifts[0];
   if (first) throw new BackfillError('STEP_DRIFTED', first.text, hint);
 }

@@ -1,8 +1,8 @@
 /**
- * The ledger: our tables in the store itself, so that a change and the record of it commit in one transaction.
+ * Tables of the ledger. They are in the store itself, so that a change and its record commit in one transaction.
  *
- * No STRICT and no generated columns: a store must stay readable by the SQLite 3.35 that its application may have,
- * and an unknown keyword in one table's DDL makes the whole schema unreadable.
+ * No STRICT and no generated columns: the application may read its store with SQLite 3.35, and an unknown keyword in one table's DDL makes
+ * the whole schema unreadable.
  */
 export const LEDGER_TABLES = {
   steps: 'umzug_backfill_steps',
@@ -24,12 +24,12 @@ export const LEDGER_TABLES = {
 
 const T = LEDGER_TABLES;
 
-/** The format of the ledger that this package writes; format.ts says what becomes of others. */
+/** Ledger format that this package writes. */
 export const LEDGER_FORMAT = 4;
 
 /**
- * The tables of every engine; {@link ledgerDdl} puts its types in the place of the upper-case words. Times are ISO-8601 in UTC, booleans are
- * 0 and 1.
+ * DDL for both dialects; {@link ledgerDdl} replaces the upper-case types. Times are ISO-8601 in UTC, booleans are 0 and 1. The comments
+ * become part of a SQLite store's schema.
  */
 const TEMPLATE = `
 CREATE TABLE IF NOT EXISTS ${T.steps} (
@@ -37,15 +37,15 @@ CREATE TABLE IF NOT EXISTS ${T.steps} (
   kind TEXT NOT NULL,              -- schema | sql | backfill | require | external
   status TEXT NOT NULL,            -- applying -> applied -> reverting -> (row deleted)
   fingerprint TEXT NOT NULL,       -- SHA-256 of the normalised declaration
-  package_version TEXT NOT NULL,   -- of this package, when the step was begun
+  package_version TEXT NOT NULL,   -- version of this package that started the step
   started_at TEXT NOT NULL,
   applied_at TEXT,
   duration_ms INTEGER NOT NULL DEFAULT 0,
-  object_count INTEGER NOT NULL DEFAULT 0,  -- rows of the next table that belong to it
-  reverted_cells INTEGER NOT NULL DEFAULT 0,  -- by a \`down\` under way
+  object_count INTEGER NOT NULL DEFAULT 0,  -- its rows in the next table
+  reverted_cells INTEGER NOT NULL DEFAULT 0,  -- by the \`down\` in progress
   kept_cells INTEGER NOT NULL DEFAULT 0
 );
-CREATE TABLE IF NOT EXISTS ${T.objects} (   -- what a schema step made, and its \`down\` removes
+CREATE TABLE IF NOT EXISTS ${T.objects} (   -- objects that a schema step created, and its \`down\` drops
   step TEXT NOT NULL,
   kind TEXT NOT NULL,              -- column | index | version
   name TEXT NOT NULL,
@@ -56,18 +56,18 @@ CREATE TABLE IF NOT EXISTS ${T.runs} (
   run INTEGER NOT NULL,            -- 1, 2, ...
   kind TEXT NOT NULL,              -- first | catch-up | rescan
   status TEXT NOT NULL,            -- running -> filled -> verified; or superseded by a rescan
-  start_key ANY,                   -- the last key before it
-  watermark ANY,                   -- last key in scope of the run, NULL when the table was empty
-  prefilled_cells INTEGER,         -- cells up to the watermark that held their derived value before the run; NULL until they are counted
+  start_key ANY,                   -- last key before it
+  watermark ANY,                   -- its last key; NULL if the table was empty
+  prefilled_cells INTEGER,         -- cells up to the watermark that held their derived value before the run; NULL until counted
   started_at TEXT NOT NULL,
   filled_at TEXT,
   PRIMARY KEY (backfill, run)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ${T.ranges} (    -- the keys of a run, cut into one part or several; cursor and counts of all are those of the run
+CREATE TABLE IF NOT EXISTS ${T.ranges} (    -- ranges of a run's keys, with cursor and counts
   backfill TEXT NOT NULL,
   run INTEGER NOT NULL,
   number INTEGER NOT NULL,         -- 1, 2, ...
-  start_key ANY,                   -- last key before it; NULL for the first of all
+  start_key ANY,                   -- last key before it; NULL for the first range
   end_key ANY NOT NULL,            -- its last key
   cursor ANY,                      -- last key done, exclusive
   is_done INTEGER NOT NULL DEFAULT 0,
@@ -79,7 +79,7 @@ CREATE TABLE IF NOT EXISTS ${T.ranges} (    -- the keys of a run, cut into one p
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ${T.batches} (
   backfill TEXT NOT NULL,
-  number INTEGER NOT NULL,         -- rising, over all runs
+  number INTEGER NOT NULL,         -- rises over all runs
   run INTEGER NOT NULL,
   range_number INTEGER NOT NULL,
   first_key ANY NOT NULL,
@@ -87,27 +87,27 @@ CREATE TABLE IF NOT EXISTS ${T.batches} (
   rows_scanned INTEGER NOT NULL,
   cells_filled INTEGER NOT NULL,
   cells_skipped INTEGER NOT NULL,
-  skips INTEGER NOT NULL,          -- rows that it put into the table of skips
+  skips INTEGER NOT NULL,          -- its rows in the table of skips
   duration_ms REAL NOT NULL,
   committed_at TEXT NOT NULL,
   PRIMARY KEY (backfill, number)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ${T.cells} (     -- which cells a batch filled: what exact rollback needs
+CREATE TABLE IF NOT EXISTS ${T.cells} (     -- cells that a batch filled, for exact rollback
   backfill TEXT NOT NULL,
   batch INTEGER NOT NULL,
   columns TEXT NOT NULL,           -- JSON array: the columns filled in each of these rows
-  evidence TEXT NOT NULL,          -- derived: the value can be derived again from the row; recorded: the next table has it
+  evidence TEXT NOT NULL,          -- derived: the value can be derived again from the row; recorded: in the next table
   first_key ANY NOT NULL,
-  keys BLOB NOT NULL,              -- integers: runs of consecutive keys from first_key on; texts: deflated; see keys.ts
+  keys BLOB NOT NULL,              -- integers: spans of consecutive keys from first_key on; texts: deflated JSON
   PRIMARY KEY (backfill, batch, columns)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ${T.recorded} (  -- cells whose value can not be derived again; none yet
+CREATE TABLE IF NOT EXISTS ${T.recorded} (  -- cells whose value cannot be derived again; not written yet
   backfill TEXT NOT NULL,
   batch INTEGER NOT NULL,
   key ANY NOT NULL,
   target TEXT NOT NULL,            -- the column
-  sha256 TEXT NOT NULL,            -- of the value that was written, in hexadecimal
-  earlier TEXT,                    -- value that stood there before, as a literal; NULL where it was NULL
+  sha256 TEXT NOT NULL,            -- hash of the written value, in hexadecimal
+  earlier TEXT,                    -- earlier value as a literal; NULL if it was NULL
   PRIMARY KEY (backfill, batch, key, target)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ${T.skips} (
@@ -122,28 +122,28 @@ CREATE INDEX IF NOT EXISTS ${T.skips}_batch ON ${T.skips} (backfill, batch);
 CREATE TABLE IF NOT EXISTS ${T.verifications} (
   backfill TEXT NOT NULL,
   number INTEGER NOT NULL,         -- 1, 2, ...
-  run INTEGER NOT NULL,            -- the last run that it saw
+  run INTEGER NOT NULL,            -- last run that it covers
   verdict TEXT NOT NULL,           -- pass | warn | fail
   verified_at TEXT NOT NULL,
   checks TEXT NOT NULL,            -- JSON: each check's verdict and counts
   PRIMARY KEY (backfill, number)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ${T.commands} (  -- what changed the store, and the backup made before it
+CREATE TABLE IF NOT EXISTS ${T.commands} (  -- commands that changed the store, or were about to
   number SERIAL PRIMARY KEY,       -- 1, 2, ...
   command TEXT NOT NULL,           -- up | down | rescan | backfill
-  steps TEXT NOT NULL,             -- JSON array: the steps that it was to work on
-  backup TEXT,                     -- path; NULL where none was wanted
+  steps TEXT NOT NULL,             -- JSON array: steps that it would process
+  backup TEXT,                     -- path of the backup created before it; NULL without one
   started_at TEXT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS ${T.declarations} (  -- what batches were filled by, from the first that was
+CREATE TABLE IF NOT EXISTS ${T.declarations} (  -- declarations that filled batches, from first_batch on
   backfill TEXT NOT NULL,
   first_batch INTEGER NOT NULL,
   fingerprint TEXT NOT NULL,
-  declaration TEXT NOT NULL,       -- JSON: table, key, scope, columns with what fills each; of a function its version
-  process TEXT,                    -- text of the function; NULL where there is none
+  declaration TEXT NOT NULL,       -- JSON: table, key, scope, columns with what fills each; for a function its version
+  process TEXT,                    -- text of the function; NULL without one
   PRIMARY KEY (backfill, first_batch)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ${T.kept} (      -- cells that a \`down\` under way has left alone for another reason than a change
+CREATE TABLE IF NOT EXISTS ${T.kept} (      -- cells that the \`down\` in progress has kept for another reason than a change
   backfill TEXT NOT NULL,
   reason TEXT NOT NULL,            -- gone | underivable
   cells INTEGER NOT NULL,
@@ -153,36 +153,36 @@ CREATE TABLE IF NOT EXISTS ${T.format} (    -- one row
   version INTEGER NOT NULL
 );
 INSERT INTO ${T.format} (version) SELECT ${LEDGER_FORMAT} WHERE NOT EXISTS (SELECT 1 FROM ${T.format});
-CREATE TABLE IF NOT EXISTS ${T.tables} (    -- the table of a backfill, when its rows were last looked for from the first key
+CREATE TABLE IF NOT EXISTS ${T.tables} (    -- table of a backfill at the last search from the first key
   backfill TEXT PRIMARY KEY NOT NULL,
   identity TEXT NOT NULL,          -- of its file and its definition
-  run INTEGER NOT NULL,            -- the last run that was begun by then
-  watermark ANY,                   -- last key up to which rows were looked for, NULL when the table was empty
-  probes TEXT NOT NULL             -- JSON array: a few cells that were filled, [column, key] each
+  run INTEGER NOT NULL,            -- last run that had started by then
+  watermark ANY,                   -- last key searched; NULL if the table was empty
+  probes TEXT NOT NULL             -- JSON array: a few filled cells, [column, key] each
 );
-CREATE TABLE IF NOT EXISTS ${T.backups} (   -- what a backup was when it was made: a restore compares it
+CREATE TABLE IF NOT EXISTS ${T.backups} (   -- backups as they were created: a restore compares them
   path TEXT PRIMARY KEY NOT NULL,
   bytes INTEGER NOT NULL,
   sha256 TEXT NOT NULL             -- in hexadecimal
 );
 `;
 
-/** What an engine has in the place of some of the template's words; ` ANY` is what a key stands as. */
+/** A dialect's replacements for words of the template; ` ANY` is the type of keys. */
 export type LedgerTypes = Readonly<
   Partial<Record<' TEXT' | ' INTEGER' | ' REAL' | ' BLOB' | ' ANY' | ' SERIAL' | ' WITHOUT ROWID', string>>
 >;
 
-/** SQLite's: keys stand as the table has them, so that their column has no type. */
+/** SQLite's types. Key columns have none, so that keys keep the type they have in the table. */
 export const SQLITE_TYPES: LedgerTypes = { ' ANY': '', ' SERIAL': ' INTEGER' };
 
-/** DDL that makes the ledger's tables where they are missing, and notes the format. */
+/** Returns DDL that creates missing ledger tables and records the format. */
 export const ledgerDdl = (types: LedgerTypes): string =>
   TEMPLATE.replace(
     / (?:TEXT|INTEGER|REAL|BLOB|ANY|SERIAL|WITHOUT ROWID)\b/g,
     (word) => types[word as keyof LedgerTypes] ?? word,
   );
 
-/** Drops the ledger; done when its last step is reverted, so that `down --to 0` leaves the schema as it was. */
+/** DDL that drops the ledger, with its last step, so that `down --to 0` leaves the schema as it was. */
 export const LEDGER_DROP = Object.values(T)
   .map((name) => `DROP TABLE IF EXISTS ${name};`)
   .join('\n');

@@ -1,42 +1,42 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { LintHit } from './parsed-step.js';
+import { msg } from '../messages/message.js';
+import { hit, type LintHit } from './parsed-step.js';
 
-/** Name of the findings about comments that silence nothing. It can not be silenced. */
+/** Rule of findings about invalid comments. It cannot be disabled. */
 export const BAD_DISABLE = 'bad-disable';
 
-/** What the comments of a step's file say. */
+/** Comments in the files of a step. */
 export interface Disables {
-  /** Rules that are silent for the file. */
+  /** Disabled rules. */
   readonly rules: ReadonlySet<string>;
-  /** Comments that say it wrongly. */
+  /** Findings about invalid comments. */
   readonly bad: readonly LintHit[];
 }
 
-/** A comment on a line of its own: anywhere else it could be part of a text. */
+/** A comment on a separate line: anywhere else it could be part of a text. */
 const DISABLE = /^[ \t]*\/\/[ \t]*backfill-lint-disable\b[ \t]*(\S*)[ \t]*(.*)$/gm;
 
 /**
  * Reads the comments `// backfill-lint-disable RULE reason` of a step's files.
  *
- * @param texts contents of the files; a comment that is in two of them counts once
- * @param known names of the rules
+ * @param texts contents of the files; a comment in two of them counts once
+ * @param known names of all rules
  */
 export function disablesIn(texts: readonly string[], known: readonly string[]): Disables {
   const rules = new Set<string>();
   const bad = new Map<string, LintHit>();
   for (const [, rule = '', reason = ''] of texts.flatMap((text) => [...text.matchAll(DISABLE)])) {
     if (!known.includes(rule)) {
-      bad.set(rule, {
-        message: rule === '' ? 'A comment silences no rule' : `A comment silences ${rule}, which is no rule`,
-        suggestion: 'Name one of docs/lint.md: // backfill-lint-disable RULE reason',
-      });
+      const message =
+        rule === ''
+          ? msg('A comment disables no rule')
+          : msg('A comment disables {rule}, which is not a rule', { rule });
+      bad.set(rule, hit(message, msg('Use a rule of docs/lint.md: // backfill-lint-disable RULE reason')));
     } else if (reason.trim() === '') {
-      bad.set(rule, {
-        message: `A comment silences ${rule} without a reason`,
-        suggestion: `Say why it is safe here: // backfill-lint-disable ${rule} reason`,
-      });
+      const suggestion = msg('State why it is safe here: // backfill-lint-disable {rule} reason', { rule });
+      bad.set(rule, hit(msg('A comment disables {rule} without a reason', { rule }), suggestion));
     } else {
       rules.add(rule);
     }
@@ -44,16 +44,16 @@ export function disablesIn(texts: readonly string[], known: readonly string[]): 
   return { rules, bad: [...bad.values()] };
 }
 
-/** Where a step was loaded from, and what it was compiled from. */
+/** The loaded file of a step, and its source. */
 export interface StepFiles {
-  /** The file that a person edits: the source where it is known and there, else the one that was loaded. */
+  /** The file to edit: the source if it is known and exists, else the loaded file. */
   readonly file: string;
-  /** All of them: a compiler may have dropped comments. */
+  /** Both files: a compiler may have dropped comments. */
   readonly all: readonly string[];
 }
 
 /**
- * Finds the source of a compiled step by the source map beside it.
+ * Finds the source of a compiled step by the source map next to it.
  *
  * @see https://tc39.es/ecma426/
  */
@@ -68,7 +68,7 @@ function sourceIn(map: string): string | undefined {
   try {
     content = JSON.parse(readFileSync(map, 'utf8'));
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined; // no source map
+    if (error instanceof SyntaxError) return undefined; // not a source map
     throw error;
   }
   const [source] = Array.isArray(content?.sources) ? content.sources : [];

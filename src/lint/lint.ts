@@ -5,42 +5,42 @@ import { libraryVersion } from '../db/sqlite/connection.js';
 import { flatMapEach } from '../each.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import type { Step } from '../steps/step.js';
 import { BAD_DISABLE, disablesIn, filesOf, type StepFiles } from './disables.js';
 import { type LintHit, parseStep, type RuleContext } from './parsed-step.js';
 import { RULES } from './rules.js';
 import { storeFacts } from './store-facts.js';
 
-/** How to lint. */
+/** Options of {@link lint}. */
 export interface LintOptions {
-  /** Steps to look at, by name or by path of their file. Default, also when empty: all. */
+  /** Steps to check, by name or by path of their file. Default, also if empty: all. */
   readonly only?: readonly string[];
   /** Path of a store whose sizes are taken into account. Default: none. */
   readonly path?: string | undefined;
-  /** Oldest SQLite that the steps are for, as `3.35`. Default: the one that this process has. */
+  /** Oldest SQLite that must run the steps, such as `3.35`. Default: that of this process. */
   readonly sqlite?: string | undefined;
   /** Folder that paths are relative to. Default: the current one. */
   readonly folder?: string;
 }
 
-/** One unsafe thing in a step. */
+/** One unsafe part of a step. */
 export interface Finding {
   readonly step: string;
-  /** File to mend, relative to the folder. */
+  /** File to fix, relative to the folder. */
   readonly file: string;
   readonly rule: string;
-  readonly message: string;
-  readonly suggestion: string;
-  /** The statement that it is about; null when it is about the step or its file. */
+  readonly message: Message;
+  readonly suggestion: Message;
+  /** The unsafe statement; null if the finding concerns the step or its file. */
   readonly statement: string | null;
 }
 
-/** What the linter has to say. */
+/** Result of {@link lint}. */
 export interface LintResult {
-  /** Names of the steps that were looked at, in order. */
+  /** Names of the checked steps, in order. */
   readonly steps: readonly string[];
-  /** By step, then by rule. Empty when every step is safe, or says why it is. */
+  /** Findings by step, then by rule. */
   readonly findings: readonly Finding[];
 }
 
@@ -50,16 +50,16 @@ interface StepWithFiles {
 }
 
 /**
- * Looks for what is unsafe in migration steps: what would lock or lose data, or fail where a table has rows.
+ * Finds unsafe parts of migration steps: long locks, lost data, statements that fail if a table has rows.
  *
  * @param steps all steps of a project
- * @param options see {@link LintOptions}
- * @throws {BackfillError} `STEP_UNKNOWN` when `only` names no step; a `STORE_…` code when the store can not be read
+ * @throws {BackfillError} `STEP_UNKNOWN` if `only` names an unknown step; a `STORE_…` code if the store cannot be read
  */
 export async function lint(steps: readonly Step[], options: LintOptions = {}): Promise<LintResult> {
   const { only = [], path, sqlite = libraryVersion(), folder = process.cwd() } = options;
   const all = steps.map((step) => ({ step, files: filesOf(step.path) }));
-  const chosen = only.length === 0 ? all : all.filter(isIn(only.map((name) => findStep(all, name, folder))));
+  const wanted = only.map((name) => findStep(all, name, folder));
+  const chosen = only.length === 0 ? all : all.filter((one) => wanted.includes(one));
   const lintAll = async (context: RuleContext): Promise<LintResult> => ({
     steps: chosen.map(({ step }) => step.name),
     findings: await flatMapEach(chosen, async (one) => await findingsOf(one, context, folder)),
@@ -73,12 +73,7 @@ export async function lint(steps: readonly Step[], options: LintOptions = {}): P
   }
 }
 
-const isIn =
-  (chosen: readonly StepWithFiles[]) =>
-  (one: StepWithFiles): boolean =>
-    chosen.includes(one);
-
-/** The step of this name, or of this file. */
+/** Returns the step with this name or file. */
 function findStep(all: readonly StepWithFiles[], given: string, folder: string): StepWithFiles {
   const path = resolve(folder, given);
   const found =
@@ -89,7 +84,7 @@ function findStep(all: readonly StepWithFiles[], given: string, folder: string):
     'STEP_UNKNOWN',
     msg('There is no step named {name}', { name: given }),
     all.length > 0
-      ? msg('The project has: {names}', { names: all.map(({ step }) => step.name).join(', ') })
+      ? msg('The project has: {names}', { names: all.map(({ step }) => step.name) })
       : msg('The project has none'),
   );
 }

@@ -1,38 +1,46 @@
+import type { Message } from '../messages/message.js';
 import type { Step } from '../steps/step.js';
 import { sqlFor } from '../steps/values.js';
 import { readStatement, type Statement } from './statement.js';
 import type { StoreFacts } from './store-facts.js';
 
-/** A step as the rules see it. */
+/** A step with its parsed SQL. */
 export interface ParsedStep {
   readonly step: Step;
-  /** Statements of a SQL step's `up`; none of other steps. */
+  /** Statements of a SQL step's `up`; empty for other steps. */
   readonly up: readonly Statement[];
-  /** Of its `down`; undefined when there is none. */
+  /** Statements of its `down`; undefined if a SQL step has none. */
   readonly down: readonly Statement[] | undefined;
-  /** Other SQL that it holds: conditions, and queries of checks. */
+  /** Conditions, and queries of checks. */
   readonly otherSql: readonly Statement[];
-  /** Tables that `up` makes, which have no rows of anybody's. */
+  /** Tables that `up` creates, which therefore have no rows of the application. */
   readonly createdTables: ReadonlySet<string>;
 }
 
-/** What rules may ask beside the step. */
+/** Facts besides the step. */
 export interface RuleContext {
-  /** Oldest SQLite that the steps are for, as `3.35`. */
+  /** Oldest SQLite that must run the steps, such as `3.35`. */
   readonly sqlite: string;
-  /** The store, when one is looked at. */
+  /** Facts about the store, if one was passed. */
   readonly store: StoreFacts | undefined;
 }
 
-/** What a rule has found in a step. */
+/** One finding of a rule. */
 export interface LintHit {
-  /** What is unsafe: one sentence without its full stop. */
-  readonly message: string;
-  /** What to do instead, likewise. */
-  readonly suggestion: string;
-  /** The statement that it is about; absent when it is about the step. */
-  readonly statement?: Statement;
+  /** The problem: one sentence without full stop. */
+  readonly message: Message;
+  /** The alternative: one imperative sentence without full stop. */
+  readonly suggestion: Message;
+  /** The unsafe statement; undefined if the step is unsafe as a whole. */
+  readonly statement: Statement | undefined;
 }
+
+/** Returns a finding. */
+export const hit = (message: Message, suggestion: Message, statement?: Statement): LintHit => ({
+  message,
+  suggestion,
+  statement,
+});
 
 /** One rule of the linter. */
 export interface LintRule {
@@ -40,7 +48,7 @@ export interface LintRule {
   readonly check: (step: ParsedStep, context: RuleContext) => Promise<readonly LintHit[]>;
 }
 
-/** Reads the SQL of a step. */
+/** Parses the SQL of a step. */
 export function parseStep(step: Step): ParsedStep {
   const isSql = step.kind === 'sql';
   const up = isSql ? step.up.map(readStatement) : [];
@@ -69,9 +77,9 @@ function otherSqlOf(step: Step): string[] {
 }
 
 /**
- * Tables that a step rebuilds: made new under another name, filled from the old one, which is dropped, and renamed.
+ * Returns the tables that a step rebuilds: it creates one under another name, drops the old one, and renames the new one.
  *
- * @returns the old name by the new one
+ * @returns the old name by the temporary one
  */
 export function rebuiltTables({ up, createdTables }: ParsedStep): ReadonlyMap<string, string> {
   const dropped = new Set(

@@ -5,7 +5,7 @@ import { newerSqlite } from './rules/newer-sqlite.js';
 import { notNullWithoutDefault, refusedDefault, uniqueIndexOnRows } from './rules/populated-tables.js';
 import { conditionalCreate, downMissing, notReversible } from './rules/reversibility.js';
 
-/** Every rule, in the order in which findings are told. docs/lint.md has a section of each; a test holds the two together. */
+/** All rules, in the order of their findings. docs/lint.md has a section for each. */
 export const RULES: readonly LintRule[] = [
   tableRebuild,
   indexOnLargeTable,

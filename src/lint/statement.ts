@@ -1,13 +1,13 @@
 import { foldCase } from '../db/sql.js';
 import { hasSequence, indexOfSequence, isToken, nameOf, type Token, tokensOf } from './tokens.js';
 
-/** What a statement does, as far as the rules ask. Names are in folded case. */
+/** The effect of a statement, as far as rules need it. Names are in folded case. */
 export type Operation =
   | {
       readonly kind: 'create-table';
       readonly name: string;
       readonly isConditional: boolean;
-      /** Tables whose rows it copies (`AS SELECT`). */
+      /** Tables whose rows it copies by `AS SELECT`. */
       readonly reads: readonly string[];
     }
   | {
@@ -17,7 +17,7 @@ export type Operation =
       readonly isUnique: boolean;
       readonly isPartial: boolean;
       readonly isConditional: boolean;
-      /** The first indexed column; undefined for an expression. */
+      /** First indexed column; undefined for an expression. */
       readonly column: string | undefined;
     }
   | { readonly kind: 'create-other'; readonly name: string; readonly isConditional: boolean }
@@ -25,7 +25,7 @@ export type Operation =
       readonly kind: 'add-column';
       readonly table: string;
       readonly name: string;
-      /** Its type and constraints. */
+      /** Type and constraints. */
       readonly rest: readonly Token[];
     }
   | { readonly kind: 'drop-column' | 'rename-column'; readonly table: string; readonly name: string }
@@ -34,7 +34,7 @@ export type Operation =
   | {
       readonly kind: 'insert';
       readonly table: string;
-      /** Whether rows that stand may be overwritten. */
+      /** Whether it may overwrite existing rows. */
       readonly replaces: boolean;
       /** Tables whose rows it copies. */
       readonly reads: readonly string[];
@@ -55,20 +55,20 @@ export interface Statement {
   readonly operation: Operation;
 }
 
-/** Reads one statement. What is not understood is `other`: SQLite itself says at `up` whether it is SQL. */
+/** Parses one statement. One that is not recognised is `other`; whether it is valid SQL, `up` finds out. */
 export function readStatement(sql: string): Statement {
   const tokens = tokensOf(sql);
   return { sql, tokens, operation: parseOperation(tokens) };
 }
 
-/** A name at a place, behind a schema's if there is one, and the place behind it. */
+/** Returns the name at a position, without its schema, and the position after it. */
 function nameAt(tokens: readonly Token[], at: number): { name: string; next: number } {
   const isQualified = isToken(tokens[at + 1], '.');
   const name = nameOf(tokens[isQualified ? at + 2 : at]) ?? '';
   return { name: foldCase(name), next: at + (isQualified ? 3 : 1) };
 }
 
-/** The place behind words that may stand there. */
+/** Returns the position after optional words. */
 function skipWords(tokens: readonly Token[], at: number, ...words: readonly string[]): number {
   return words.every((word, i) => isToken(tokens[at + i], word)) ? at + words.length : at;
 }
@@ -166,7 +166,7 @@ function update(tokens: readonly Token[], verb: number): Operation {
   return { kind: 'update', table, columns: assignedColumns(assignments), where: whereOf(rest) };
 }
 
-/** Columns on the left of assignments: before an `=` outside of parentheses, one or a list in parentheses. */
+/** Returns the columns on the left side of assignments: one before each `=`, or a list in parentheses. */
 function assignedColumns(assignments: readonly Token[]): string[] {
   const columns: string[] = [];
   let isLeft = true;
@@ -178,26 +178,26 @@ function assignedColumns(assignments: readonly Token[]): string[] {
   return columns;
 }
 
-/** What stands behind `WHERE`; empty without one. */
+/** Returns the tokens after `WHERE`, if any. */
 function whereOf(tokens: readonly Token[]): Token[] {
   const at = indexOfSequence(tokens, 'WHERE', 0);
   return at < 0 ? [] : tokens.slice(at + 1);
 }
 
-/** Tables named behind `FROM` and `JOIN`, at any depth: no functions, and nothing that a `WITH` makes. */
+/** Returns the tables after `FROM` and `JOIN`, at any depth, without functions and common table expressions. */
 function tablesRead(tokens: readonly Token[]): string[] {
-  const made = hasSequence(tokens, 'WITH') ? commonTables(tokens) : new Set<string>();
+  const common = hasSequence(tokens, 'WITH') ? commonTables(tokens) : new Set<string>();
   const read = tokens.flatMap((token, i) => {
     const isSource =
       isToken(token, 'JOIN') || (isToken(token, 'FROM') && !isToken(tokens[i - 1], 'DISTINCT'));
     if (!isSource || isToken(tokens[i + 1], '(')) return [];
     const { name, next } = nameAt(tokens, i + 1);
-    return isToken(tokens[next], '(') || made.has(name) ? [] : [name];
+    return isToken(tokens[next], '(') || common.has(name) ? [] : [name];
   });
   return [...new Set(read)];
 }
 
-/** Names that a `WITH` gives: `name AS (`, `name (columns) AS (`. */
+/** Returns the names of common table expressions: `name AS (`, `name (columns) AS (`. */
 function commonTables(tokens: readonly Token[]): ReadonlySet<string> {
   const names = tokens.flatMap((token, i) => {
     const depth = token.depth;

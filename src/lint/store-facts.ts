@@ -2,24 +2,24 @@ import type { Store } from '../db/connection.js';
 import { foldCase, identifier } from '../db/sql.js';
 import { tableBytes } from '../engine/sqlite/inspect.js';
 
-/** Rows up to which changing a whole table at once is harmless: two batches of the default size. */
+/** Maximum rows that may be changed in one statement: two batches of the default size. */
 const SMALL_TABLE_ROWS = 10_000;
 
-/** What the rules ask of a store. Names are in folded case. */
+/** Facts about the tables of a store. Names are in folded case. */
 export interface StoreFacts {
-  /** Whether the table is there and has a row. */
+  /** Checks whether the table exists and has a row. */
   readonly hasRows: (table: string) => Promise<boolean>;
-  /** Whether the table is there and has more rows than are changed at once without harm. */
+  /** Checks whether the table exists and has more rows than one statement may change. */
   readonly hasManyRows: (table: string) => Promise<boolean>;
-  /** Bytes of the table without its indexes; 0 when it is not there. */
+  /** Returns the bytes of the table without its indexes; 0 if it does not exist. */
   readonly bytes: (table: string) => Promise<number>;
-  /** Tables with a foreign key to this one. */
+  /** Returns the tables with a foreign key to this one. */
   readonly referrers: (table: string) => Promise<readonly string[]>;
-  /** Columns that alone tell one row of the table from another. */
+  /** Returns the columns that each identify a row of the table. */
   readonly uniqueColumns: (table: string) => Promise<readonly string[]>;
 }
 
-/** Looks at a store for the rules. Nothing is written. */
+/** Returns functions that read facts from a store. */
 export function storeFacts(store: Store): StoreFacts {
   const hasMoreRows = async (table: string, than: number): Promise<boolean> =>
     (await store.dialect.hasTable(store, table)) &&

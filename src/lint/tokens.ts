@@ -1,12 +1,12 @@
-/** A piece of SQL that means something: no white space, no comment. */
+/** A token of SQL, other than white space and comments. */
 export interface Token {
   /** `word`: a keyword or a bare name; `name`: a name in quotes; `text`: a text or a BLOB in single quotes. */
   readonly kind: 'word' | 'name' | 'text' | 'number' | 'operator';
-  /** A word in upper case, a name without its quotes, anything else as it stands. */
+  /** A word in upper case, a name without its quotes, any other token unchanged. */
   readonly text: string;
-  /** The same as it stands in the SQL. */
+  /** The token as written. */
   readonly raw: string;
-  /** How many parentheses it stands in. A parenthesis itself counts as outside of its own. */
+  /** Number of parentheses around it. A parenthesis is outside its own pair. */
   readonly depth: number;
 }
 
@@ -16,7 +16,7 @@ const TOKEN =
   /(?:\s+|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(?<text>x?'(?:[^']|'')*'?)|(?<name>"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]]*\]?)|(?<number>\.?\d[\p{L}\p{N}_.]*)|(?<word>[\p{L}_][\p{L}\p{N}_$]*)|(?<operator>->>|->|[<>=!|]{2}|.)/giu;
 
 /**
- * Reads the tokens of an SQL text, as SQLite does: what stands in a text, a quoted name or a comment is no keyword.
+ * Splits SQL into tokens, as SQLite does.
  *
  * @see https://www.sqlite.org/lang_keywords.html, https://www.sqlite.org/lang_comment.html
  */
@@ -41,15 +41,15 @@ function textOf(kind: Token['kind'], raw: string): string {
   return quote === '[' ? inner : inner.replaceAll(quote + quote, quote);
 }
 
-/** Whether a token is this keyword or sign. */
+/** Checks whether a token is this keyword or operator. */
 export const isToken = (token: Token | undefined, text: string): boolean =>
   token?.text === text && (token.kind === 'word' || token.kind === 'operator');
 
 /**
- * Where a run of keywords and signs begins, or -1.
+ * Returns the position of the first sequence of keywords and operators, or -1.
  *
- * @param sequence parted by spaces, as `ON CONFLICT`
- * @param depth only of tokens in so many parentheses. Default: any
+ * @param sequence separated by spaces, such as `ON CONFLICT`
+ * @param depth depth of its first token. Default: any
  */
 export function indexOfSequence(tokens: readonly Token[], sequence: string, depth?: number): number {
   const words = sequence.split(' ');
@@ -60,11 +60,11 @@ export function indexOfSequence(tokens: readonly Token[], sequence: string, dept
   );
 }
 
-/** Whether a run of keywords and signs stands somewhere. Parameters as of {@link indexOfSequence}. */
+/** Checks whether there is such a sequence. See {@link indexOfSequence}. */
 export const hasSequence = (tokens: readonly Token[], sequence: string, depth?: number): boolean =>
   indexOfSequence(tokens, sequence, depth) >= 0;
 
-/** The name that a token stands for: a bare or a quoted one, or undefined. SQLite takes a text for one, too. */
+/** Returns the name in a token, or undefined. SQLite accepts a text as a name, too. */
 export function nameOf(token: Token | undefined): string | undefined {
   if (token === undefined) return undefined;
   if (token.kind === 'word') return token.raw;

@@ -29,18 +29,11 @@ export const zhErrors = {
     '{name} 中 {column} 的表达式不能用于 {table} 的单独一行：它含有聚合函数、窗口函数或其他涉及多行的函数',
   'The query for the index {index} of {name} cannot run on this store':
     '{name} 中针对索引 {index} 的查询不是该存储可以运行的查询',
-  '`process` of {name} gave another value of {column} when it was asked again for the row with key {key}':
-    '对键为 {key} 的行再次调用时，{name} 的 `process` 为 {column} 给出了不同的值',
-  'A new config names the path of a store, and not the URL of a database':
-    '新的配置写的是存储的路径，而不是数据库的 URL',
   '--show-values may show contents of rows, and {~why}': '--show-values 可能显示行的内容，而{why}',
   'CI is set': '环境变量 CI 已设置',
   'the log does not go to a terminal': '日志没有输出到终端',
   'Run the command on a terminal, or without the option; testBackfill() shows them for its own rows':
     '请在终端中运行该命令，或去掉该选项； testBackfill() 会显示它自己的行的内容',
-  '`process` of {name} threw on {#rows} rows ({~thrown})':
-    '{name} 的 `process` 在 {rows} 行上抛出了异常（{thrown}）',
-  'in other processes': '在其他进程中',
   '`checks.lag` in {what} names {column}, which is not a filled column of timestamps':
     '{what} 中的 `checks.lag` 指定了 {column}，它不是所填充的时间戳列',
   'The step {step} requires {backfill}, which sorts after it':
@@ -49,7 +42,6 @@ export const zhErrors = {
     '步骤 {step} 要求回填 {backfill}，但项目中没有该回填',
   'There is no step named {name}': '没有名为 {name} 的步骤',
   'There is no backfill named {name}': '没有名为 {name} 的回填',
-  'The step {step} has changed since it was applied': '步骤 {step} 在应用之后有改动',
   'The scope of {name} reads {columns}, which it fills: a row that is filled would be out of scope, and never be verified':
     '{name} 的 scope 读取了它所填充的 {columns}：已填充的行将不在范围内，永远不会被校验',
   'The value of {column} that {name} derives for the row with key {key} is another one once the row is filled':
@@ -57,6 +49,8 @@ export const zhErrors = {
   'The step {step} has changed since it was begun': '步骤 {step} 在开始之后有改动',
   'The step {name} is not finished, and its file is missing': '步骤 {name} 尚未完成，而其文件已不存在',
   'The function `process` of {name} has changed since it filled, and derives other values than {#cells} cells contain':
+    '{name} 的函数 `process` 与填充时的文本不同，且推导出的值与 {cells} 个单元格所保存的不同',
+  'The function `process` of {name} reads otherwise than when it filled, and derives other values than {#cells} cells hold':
     '{name} 的函数 `process` 与填充时的文本不同，且推导出的值与 {cells} 个单元格所保存的不同',
   'The verification of {name} has failed, and {#cells} cells that it filled do not contain what their row derives: `down` would keep them':
     '{name} 的校验未通过，它填充的 {cells} 个单元格与所在行推导的值不符：`down` 会将它们保留下来',
@@ -74,6 +68,8 @@ export const zhErrors = {
     '此存储的账本格式为 {found}，而本版本的包只认识格式 {known} 及以后的格式',
   '{#cells} cells of {name} were filled by version {#version} of `process`, which is no longer in its file':
     '{name} 的 {cells} 个单元格由 `process` 的版本 {version} 填充，而该版本已不在其文件中',
+  '{#cells} cells of {name} were filled by version {#version} of `process`, which is not in its file any more':
+    '{name} 的 {cells} 个单元格由 `process` 的版本 {version} 填充，而该版本已不在其文件中',
   'The declaration with which {name} filled {#cells} cells can no longer be read from the ledger':
     '{name} 填充 {cells} 个单元格所依据的声明，在账本中已无法读取',
   'The step {step} is new, but sorts before {other}, which is applied':
@@ -81,11 +77,11 @@ export const zhErrors = {
   'The step {step} is applied, but its file is missing': '步骤 {step} 已应用，但其文件已不存在',
   'The step {step} is applied, but its file is missing, so that it cannot be reverted':
     '步骤 {step} 已应用，但其文件已不存在，因此无法撤销',
+  'The step {step} is applied, but its file is gone, so that it can not be reverted':
+    '步骤 {step} 已应用，但其文件已不存在，因此无法撤销',
   'The step {step} has no `down`': '步骤 {step} 没有 `down`',
   'The step {step} is not applied': '步骤 {step} 未应用',
   'The step {step} is only partly applied': '步骤 {step} 只应用了一部分',
-  'The step {step} was begun by version {other} of this package, and this is {own}':
-    '步骤 {step} 由本软件包的版本 {other} 开始，而当前版本为 {own}',
 
   // the store
   'this user (user id {id})': '当前用户（用户 ID {id}）',
@@ -95,7 +91,6 @@ export const zhErrors = {
   'while removing old backups, after everything else was done': '在其他工作都完成之后清理旧备份时',
   'while writing the metrics file': '写入指标文件时',
   'while reading its ledger': '读取其账本时',
-  'in {where} of testBackfill()': '在 testBackfill() 的 {where} 中',
   'in the thread of the backfills': '在回填线程中',
 
   // its schema
@@ -108,6 +103,8 @@ export const zhErrors = {
     '存储的版本为 {version}，高于 {made}，可能依赖此步骤创建的内容：{objects}',
   'The scope of {backfill} is not a condition on {table}': '{backfill} 的 `scope` 不是 {table} 上的有效条件',
   'The columns {columns} of {table} cannot be updated': '无法更新 {table} 的列 {columns}',
+  'The scope of {backfill} is no condition on {table}': '{backfill} 的 `scope` 不是 {table} 上的有效条件',
+  'The columns {columns} of {table} can not be updated': '无法更新 {table} 的列 {columns}',
   'Each version that is written to {table} or removed from it may fire the trigger {triggers}':
     '每次向 {table} 写入或从中删除版本都可能触发触发器 {triggers}',
   'Each version that is written to {table} or removed from it may fire the triggers {triggers}':
@@ -121,10 +118,6 @@ export const zhErrors = {
   trigger: '触发器',
   view: '视图',
   table: '表',
-  'Dropping the columns of {table} would lose values that stand in them: {*counts}':
-    '删除 {table} 的列会丢失其中的值：{counts}',
-  'Dropping the columns rewrites {table}: about {#seconds} s with the write lock held, and {#size} MB of disk':
-    '删除列会重写 {table}：约 {seconds} s 持有写锁，并需要 {size} MB 磁盘',
 
   // the run
   'process {#pid} on {host}, since {since}': '{host} 上的进程 {pid}，自 {since} 起',
@@ -137,12 +130,8 @@ export const zhErrors = {
     '锁文件 {path} 属于用户 ID {owner}，既不是当前用户，也不是存储的所有者',
   'The lock file {path} belongs to user id {owner}, and every user may write it':
     '锁文件 {path} 属于用户 ID {owner}，而且任何用户都可以写入它',
-  'Another process has changed the ledger row of {name} meanwhile': '其间另一个进程修改了 {name} 的账本行',
-  'Another process works on the backfill {name} in the same store': '另一个进程正在同一存储中处理回填 {name}',
   'Each update of {table} fires the trigger {name}': '{table} 的每次更新都会触发触发器 {name}',
   'Each update of {table} fires the triggers {names}': '{table} 的每次更新都会触发触发器 {names}',
-  '{engine} refused to update {#rows} rows of {table} with {code}, the last of them with key {key}':
-    '{engine} 拒绝更新 {table} 的 {rows} 行（{code}），其中最后一行的键为 {key}',
   "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store":
     '本进程加载了另一份 SQLite：{path}；两份 SQLite 会互相释放对方在存储上的锁',
   'The verification of {backfill} failed: {*checks}': '{backfill} 的校验失败：{checks}',

@@ -16,14 +16,13 @@ export const zhHints = {
   'Fix `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
   'Fix sql() in {path}: it may name columns of {table}, which the store has or an earlier step makes':
     '请修正 {path} 中的 sql()：它只能引用 {table} 中已有的列，或由更早的步骤创建的列',
-  'Call it with rows like those that umzug-backfill skips {name} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill {name} --rescan':
-    '请用 umzug-backfill skips {name} 列出的行或下一个批次的行调用它并加以修正；然后运行 umzug-backfill up，以及 umzug-backfill backfill {name} --rescan',
+  'Mend `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
+  'Mend sql() in {path}: it may name columns of {table}, which the store has or an earlier step makes':
+    '请修正 {path} 中的 sql()：它只能引用 {table} 中已有的列，或由更早的步骤创建的列',
   'Write it as 1.2.3': '请写成 1.2.3 的形式',
   'Set a backfill in {file} that sorts before it': '请在 {file} 中指定排在它之前的回填',
   'The project has: {names}': '项目中有：{names}',
   'The project has none': '项目中一个也没有',
-  'Put the step files back as they were applied, or run it again without --strict':
-    '请把步骤文件恢复为应用时的样子，或不加 --strict 再次运行',
   'Put the step file back as it was applied, or run it again with --yes: cells that the declaration now derives otherwise then stay':
     '请把步骤文件恢复为应用时的样子，或加上 --yes 再次运行：这样一来，声明现在推导出不同值的单元格会被保留',
   'Put the step file back, then run the same command again': '请把步骤文件放回原处，再次运行同一命令',
@@ -33,6 +32,8 @@ export const zhHints = {
   'Deploy that version, or a newer one: npm install umzug-backfill@{version}':
     '请部署该版本或更新的版本： npm install umzug-backfill@{version}',
   'Use the same better-sqlite3 in the application (npm ls better-sqlite3), or run umzug-backfill up as a second process':
+    '请让应用程序使用同一个 better-sqlite3（ npm ls better-sqlite3 ），或在另一个进程中运行 umzug-backfill up',
+  'Let the application use the same better-sqlite3 (npm ls better-sqlite3), or run umzug-backfill up as a second process':
     '请让应用程序使用同一个 better-sqlite3（ npm ls better-sqlite3 ），或在另一个进程中运行 umzug-backfill up',
 
   // the store
@@ -53,7 +54,6 @@ export const zhHints = {
     '请以其所有者（用户 ID {uid}）的身份运行，或将当前用户设为其所有者： {command}',
   'Make this user the owner: {command}': '请将当前用户设为其所有者： {command}',
   'Grant this user write permission: {command}': '请授予当前用户写权限： {command}',
-  'Give this user write permission on its folder': '请授予当前用户其所在文件夹的写权限',
 
   // its schema
   'Bring it to {version} with the application first': '请先用应用程序将其升级到 {version}',
@@ -63,19 +63,16 @@ export const zhHints = {
     '请保留它创建的内容，或恢复该步骤之前的备份；本程序已不知道自己做过这样的备份',
   'Add it in a step that sorts before {step}, or fix the declaration':
     '请在排在 {step} 之前的步骤中添加它，或修正声明',
+  'Add it in a step that sorts before {step}, or mend the declaration':
+    '请在排在 {step} 之前的步骤中添加它，或修正声明',
   'Fix `scope` in {file}: it may name columns of {table} only':
     '请修正 {file} 中的 `scope`：其中只能使用 {table} 的列',
   'Check for a generated column or a broken trigger: sqlite3 STORE {sql}':
     '请查找生成列或失效的触发器： sqlite3 STORE {sql}',
-  'If they may be lost, run it again with --yes': '如果可以丢失这些值，请加上 --yes 再次运行',
-  'If other writers can wait that long, run it again with --yes':
-    '如果其他写入者可以等待这么久，请加上 --yes 再次运行',
 
   // the run
   'Check what they do: sqlite3 STORE {command}; if they may run for every row that is updated, run it again with --allow-triggers':
     '请查看它们的作用： sqlite3 STORE {command} ；如果可以对每个更新的行运行它们，请加上 --allow-triggers 再次运行',
-  'Look for the trigger or constraint that refuses them: sqlite3 STORE {sql}; run the same command again when it is gone, then umzug-backfill backfill {name} --rescan for those that were skipped':
-    '请查找拒绝它们的触发器或约束： sqlite3 STORE {sql} ；去除之后再次运行同一命令，然后用 umzug-backfill backfill {name} --rescan 处理被跳过的行',
   'Stop every command on this store, then remove it: {commands}':
     '请停止该存储上的所有命令，再删除它： {commands}',
 
@@ -119,17 +116,6 @@ export const zhHints = {
     '请指定更早的备份： umzug-backfill restore FILE ；如果需要此备份的内容，请加上 --yes 指定它： umzug-backfill restore {path} --yes',
   'If it is lost, create an empty file in its place, as its owner, and run the same command again: touch STORE':
     '如果它已丢失，请以其所有者身份在原处创建空文件，再次运行同一命令： touch STORE',
-  'Put back what somebody else has changed in that table, or go back to the newest backup: umzug-backfill restore':
-    '请恢复他人在该表中所作的更改，或恢复到最新的备份：umzug-backfill restore',
-  "Go back to a backup: umzug-backfill restore; or give those cells up: umzug-backfill backfill {name} --rescan counts them as the application's own, and `down` then leaves them":
-    '请恢复到某个备份：umzug-backfill restore；或放弃这些单元格：umzug-backfill backfill {name} --rescan 会将它们视为应用程序自己的值，此后 `down` 会保留它们',
-  'Make the batches smaller: --batch-size {rows}': '请减小批次：--batch-size {rows}',
-  'Deploy the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest':
-    '请部署写入该账本的版本或更新的版本：npm install umzug-backfill@latest',
-  'Go back to the backup that was made before it: umzug-backfill restore; or revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one':
-    '请恢复写入该账本之前的备份：umzug-backfill restore；或用写入该账本的版本撤销：umzug-backfill down --to 0。然后用本版本运行 `up`',
-  'Revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one':
-    '请用写入该账本的版本撤销：umzug-backfill down --to 0。然后用本版本运行 `up`',
   'Restore the ledger, or run it again with --yes: those cells then stay as they are':
     '请恢复账本，或加 --yes 重新运行：那些单元格将保持原样',
   'Put the step file back with processVersion {#version}, or run it again with --yes: those cells then stay as they are':
@@ -142,6 +128,4 @@ export const zhHints = {
     '请把填充之后改动的内容（行，或 `process` 所依据的内容）改回原样，然后重新运行同一命令；或加 --yes 重新运行：这些单元格将保持原样',
   'Leave {columns} out of `scope` in {path}: only cells that are NULL are filled in any case':
     '请从 {path} 的 `scope` 中去掉 {columns}：无论如何只会填充为 NULL 的单元格',
-  'Derive it from columns that the backfill does not fill, then run the same command again; it has filled nothing of this batch':
-    '请从该回填不填充的列推导它，然后重新运行同一命令；此批次未填充任何内容',
 } as const satisfies Catalog;

@@ -64,7 +64,6 @@ export const zhResults = {
   'catch-up': '补跑',
   rescan: '重新扫描',
   'cells to fill: {*cells}': '待填充的单元格：{cells}',
-  '{#count} in {column}': '{column} 有 {count} 个',
   '{#rows} rows already have a value and are left unchanged: {*cells}': '{rows} 行已有值，保持原样：{cells}',
   'to skip: {skips}': '将跳过：{skips}',
   'to skip: none': '将跳过：无',

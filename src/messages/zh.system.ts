@@ -126,11 +126,6 @@ export const zhSystem = {
     '请在 PostgreSQL 手册的附录 "PostgreSQL Error Codes" 中查找该代码，并将模式与步骤所期望的对比',
   'Stopped by {signal} {where}; every committed batch is kept':
     '{where}被 {signal} 停止；所有已提交的批次均予保留',
-  'after the last batch of {backfill}': '在 {backfill} 的最后一个批次之后',
-  'between two batches of {backfill}, at key {key} of {watermark}':
-    '在 {backfill} 的两个批次之间（游标 {key}，水位线 {watermark}）',
-  'between two batches of {backfill}, with {batches} left to revert':
-    '在 {backfill} 的两个批次之间（还有 {batches} 个批次待撤销）',
   'between two transactions': '在两个事务之间',
   'while reading the database': '在读取数据库时',
   'while waiting for the database': '在等待数据库时',

@@ -48,8 +48,6 @@ export const zhTrust = {
   'Remove that permission: chmod go-w {path}; or pass --trust-config if root may run their code':
     '请取消该权限： chmod go-w {path} ；如果允许 root 运行他们编写的内容，请使用 --trust-config ',
 
-  'The link {path} belongs to user id {owner}, and a pattern does not follow links of other users':
-    '链接 {path} 属于用户 ID {owner}，而模式不跟随其他用户的链接',
   'Pass the path of the store itself: --db-path /path/to/store.db; or remove the link':
     '请给出存储本身的路径： --db-path /path/to/store.db ；或删除该链接',
 

@@ -5,15 +5,19 @@ import { zhEngine } from './zh.engine.js';
 import { zhErrors } from './zh.errors.js';
 import { zhFleet } from './zh.fleet.js';
 import { zhHints } from './zh.hints.js';
+import { zhLedger } from './zh.ledger.js';
 import { zhLint } from './zh.lint.js';
 import { zhLog } from './zh.log.js';
 import { zhPostgres } from './zh.postgres.js';
 import { zhProject } from './zh.project.js';
 import { zhReport } from './zh.report.js';
 import { zhResults } from './zh.results.js';
+import { zhRun } from './zh.run.js';
 import { zhSafety } from './zh.safety.js';
+import { zhScaffold } from './zh.scaffold.js';
 import { zhStore } from './zh.store.js';
 import { zhSystem } from './zh.system.js';
+import { zhTesting } from './zh.testing.js';
 import { zhTls } from './zh.tls.js';
 import { zhTrust } from './zh.trust.js';
 import { zhUmzug } from './zh.umzug.js';
@@ -38,4 +42,8 @@ export const zh = {
   ...zhProject,
   ...zhStore,
   ...zhSafety,
+  ...zhLedger,
+  ...zhRun,
+  ...zhScaffold,
+  ...zhTesting,
 } as const satisfies Catalog;

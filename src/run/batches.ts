@@ -13,17 +13,16 @@ import { RUN_OPTIONS } from '../option-table.js';
 import type { Backfill } from '../steps/define.js';
 
 /*
- * How a batch commits, of `up` (fill.ts) and of `down` (revert.ts). What it does to the table, its rows in the ledger, and where the next one
- * begins are one transaction, so a kill between any two lines loses nothing:
+ * How a batch of `up` (fill.ts) or `down` (revert.ts) commits. Its changes to the table, its ledger rows and the cursor are one transaction,
+ * so a kill between any two lines loses nothing:
  *
- *   before COMMIT   the store has none of it, and the ledger says the same as before: the next process does the batch again
- *   behind COMMIT   the store has all of it, and the ledger says so: the next process goes on behind it
+ *   before COMMIT   the store has none of the changes, and the ledger is as before: the next process does the batch again
+ *   after COMMIT    the store has all of the changes, and the ledger records them: the next process continues after the batch
  *
- * Whatever is told of a batch is told behind its COMMIT, and nothing is decided by that. What this process knows besides, such as its pace
- * or the row that it leaves out, is found out again.
+ * Events of a batch follow its COMMIT. All other state of this process, such as its pace or a rejected row, can be found again.
  */
 
-/** What a run works with. */
+/** Store, ledger, backfill and options of a run. */
 export interface Work {
   readonly store: Connection;
   readonly ledger: Ledger;
@@ -31,15 +30,15 @@ export interface Work {
   readonly options: RunOptions;
 }
 
-/** What a loop of batches works with. */
+/** A run's loop of batches. */
 export interface Loop extends Work {
   readonly pacer: Pacer;
 }
 
 /**
- * Runs a loop of batches, telling when it begins and ends. The event loop turns between two of them, so that signals are heard.
+ * Runs a loop of batches between its two events.
  *
- * @throws {BackfillError} `INTERRUPTED`, `TERMINATED` when it was stopped, in its last batch too
+ * @throws {BackfillError} `INTERRUPTED`, `TERMINATED` if it was stopped, even during its last batch
  */
 export async function withBatchEvents(work: Work, act: (loop: Loop) => Promise<void>): Promise<void> {
   const { store, backfill, options } = work;
@@ -47,22 +46,22 @@ export async function withBatchEvents(work: Work, act: (loop: Loop) => Promise<v
   const pacer = await Pacer.begin(store, backfill, options);
   try {
     await act({ ...work, pacer });
-    throwIfAborted(options.signal, msg('after the last batch of {backfill}', { backfill: backfill.name })); // what comes next must not begin
+    throwIfAborted(options.signal, msg('after the last batch of {backfill}', { backfill: backfill.name }));
   } finally {
     await pacer.close();
     options.onEvent?.({ event: 'batches_finished', backfill: backfill.name });
   }
 }
 
-/** Maximum pause after a conflict, in milliseconds. Random, so that processes that conflict do not conflict again. */
+/** Maximum of the random pause after a conflict, in milliseconds. */
 const CONFLICT_PAUSE_MS = 50;
 
 /**
- * Commits a batch: one transaction, tried again while another process keeps the lock. The event loop turns between two tries.
+ * Commits a batch in one transaction, retried while another process holds a lock. The event loop turns between two attempts.
  *
- * @param batch does it, with its rows in the ledger; may run several times
- * @param where where the loop stands, for the error of a run that is stopped
- * @param onConflict called before another try if another transaction has written the same rows
+ * @param batch changes the table and the ledger; may run several times
+ * @param where returns the position of the loop, for the error of a stopped run
+ * @param onConflict called before a retry if another transaction has written the same rows
  */
 export async function commitBatch<Done>(
   { store, backfill, options: { signal, onEvent }, pacer }: Loop,
@@ -85,7 +84,7 @@ export async function commitBatch<Done>(
       return await transaction();
     } catch (error) {
       const reason = store.dialect.retryReason(error);
-      if (!reason) throw (await findFailingRow(store, backfill, error)) ?? error; // rolled back by now
+      if (!reason) throw (await findFailingRow(store, backfill, error)) ?? error;
       const isConflict = reason === 'conflict';
       if (isConflict) onConflict?.();
       const pauseMs = isConflict ? Math.ceil(Math.random() * CONFLICT_PAUSE_MS) : usualMs;
@@ -96,10 +95,7 @@ export async function commitBatch<Done>(
   return await withFailingRow(store, backfill, transaction);
 }
 
-/**
- * Keeps the pace of one loop of batches: measures how long each holds its locks, and sees whether others are at work. Its lifetime is
- * the loop's.
- */
+/** Paces one loop of batches by the lock time of each batch and by contention. */
 class Pacer {
   readonly #backfill: Backfill;
   readonly #options: RunOptions;
@@ -123,12 +119,12 @@ class Pacer {
     this.#monitor = monitor;
   }
 
-  /** Begins to keep the pace of a loop. */
+  /** Starts the load monitor of a loop. */
   static async begin(store: Connection, backfill: Backfill, options: RunOptions): Promise<Pacer> {
     return new Pacer(store, backfill, options, await store.dialect.loadMonitor(store, backfill, options));
   }
 
-  /** Rows that the next batch takes at most. */
+  /** Maximum rows of the next batch. */
   get rows(): number {
     return this.#pace.rows;
   }
@@ -141,21 +137,21 @@ class Pacer {
     await pauseFor(pauseMs, this.#options.signal);
   }
 
-  /** Notes that the batch's transaction has begun. Called first thing in it. */
+  /** Starts measuring a batch's transaction. Must be called first in it. */
   async onBegin(tx: Transaction): Promise<void> {
     this.#lockedAt = performance.now();
     this.#hasContention = await this.#monitor.hasContention(tx);
   }
 
-  /** Notes that its transaction has ended. */
+  /** Stops measuring the transaction. */
   onEnd(): void {
     this.#lockMs = performance.now() - this.#lockedAt;
   }
 
   /**
-   * Goes by the batch that is committed, of so many rows. The event loop turns first: moving the WAL may take as long as a batch.
+   * Adapts to a committed batch of `rows` rows. Turns the event loop first: the checkpoint may take as long as a batch.
    *
-   * @throws {BackfillError} `WAL_PINNED` when the WAL is at its limit and somebody reads from it for too long
+   * @throws {BackfillError} `WAL_PINNED` if the WAL is at its limit and another connection reads from it for too long
    */
   async onCommit(rows: number): Promise<void> {
     const timing = { rows, lockMs: this.#lockMs, hasContention: this.#hasContention };
@@ -164,7 +160,7 @@ class Pacer {
     await this.#monitor.betweenBatches();
   }
 
-  /** Ends what the pace needed. */
+  /** Stops the load monitor. */
   async close(): Promise<void> {
     await this.#monitor.close();
   }

@@ -14,34 +14,34 @@ import { rejectionOf, requireFixedPoint, stopOnFailures, stopOnRejections } from
 /** A batch with its number. */
 type Batch = BatchResult & { readonly number: number };
 
-/** What the next batch takes. Only this process knows it: another begins with what the ledger says. */
+/** Parameters of the next batch, known only to this process. */
 interface BatchRequest {
-  /** The last key that this process has done. */
+  /** Last key that this process has done. */
   cursor: Key | null;
-  /** Rows at most. */
+  /** Maximum rows. */
   limit: number;
-  /** The part of the table that it reads: see {@link windowOf}. */
+  /** Keys to read: see {@link windowOf}. */
   window?: FillWindow | undefined;
-  /** The last key of the part before that. */
+  /** Last key of the window before. */
   readTo: Key | null;
-  /** A row that the store has refused to update: it is left alone, and recorded as a skip. */
+  /** A row whose update the database has rejected; the batch records it as a skip. */
   rejected?: RejectedRow | undefined;
 }
 
-/** What became of a claim. */
+/** Result of an attempt to fill a batch. */
 interface BatchOutcome {
   readonly batch?: Batch | undefined;
   /** Whether nothing is left for this process. */
   readonly isDone: boolean;
-  /** Whether others are at work on all that is left. */
+  /** Whether other processes have claimed all remaining ranges. */
   readonly allClaimed?: boolean;
 }
 
 /**
- * Does the next batch of a run, or ends the run when no row is left. Runs inside the batch's transaction: see batches.ts for what a
- * kill leaves of it.
+ * Fills the next batch of a run, or finishes the run if no row is left. Runs inside the batch's transaction: see batches.ts for the effect
+ * of a kill.
  *
- * @param ledger the ledger on that transaction
+ * @param ledger the ledger on `tx`
  */
 async function fillNextBatch(
   tx: Transaction,
@@ -60,7 +60,7 @@ async function fillNextBatch(
   }
   const number = await ledger.nextBatch(name);
   const columns = backfill.columns.map((column) => column.name);
-  // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
+  // Read in the transaction, so that a lock of another program is waited for with the retries of the batch.
   const hasTriggers = (await tx.dialect.updateTriggers(tx, backfill.table, columns)).length > 0;
   const { after, upTo } = request.window ?? { after: claim.cursor, upTo: claim.end };
   const filled = await tx.dialect.fillBatch(tx, backfill, {
@@ -76,7 +76,7 @@ async function fillNextBatch(
   if (batch) {
     const durationMs = performance.now() - startedAt;
     await ledger.addBatch(name, claim, { ...batch, run: run.run, durationMs }, batch.cells);
-    // In its transaction: a retry would go on behind it, row by row, to the end.
+    // In the batch's transaction: committed, each retry would continue after it, one batch at a time, to the end.
     if (backfill.process && batch.skips > 0) await stopOnFailures(ledger, backfill, run);
     if (request.cursor === run.cursor && !hasTriggers) await requireFixedPoint(tx, ledger, backfill, number);
     if (request.rejected) await stopOnRejections(ledger, backfill, run, request.rejected);
@@ -86,10 +86,9 @@ async function fillNextBatch(
 }
 
 /**
- * Works off what is left of a run, batch by batch. A row that the store refuses to update is found by halving the batch until it is alone,
- * and recorded as a skip.
+ * Fills the rest of a run, batch by batch. If the database rejects a row, halves the batch until the row is alone, and records it as a skip.
  *
- * @throws {BackfillError} `ROW_REJECTED_REPEATEDLY` when it refuses too many, `PROCESS_FAILED`, and as `applyBackfillStep`
+ * @throws {BackfillError} `ROW_REJECTED_REPEATEDLY`, `PROCESS_FAILED` if this happens to too many rows, and as `applyBackfillStep`
  */
 export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
   const { store, ledger, backfill, options, pacer } = loop;
@@ -112,7 +111,7 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
       key: request.cursor ?? msg('none'),
       watermark: watermark ?? msg('none'),
     });
-  // Halved, down to the row: the longer a batch takes, the surer one of its rows is written meanwhile.
+  // After a conflict: a shorter batch is less likely to meet another one.
   const halve = (): void => {
     request.limit = Math.ceil(request.limit / 2);
   };
@@ -132,7 +131,7 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
       await advance(loop, request, filled, performance.now() - startedAt);
     } catch (error) {
       const failed = rejectionOf(error, tried);
-      // A row that was left out is not to blame: with it or without, no update is possible.
+      // The batch already excluded this row: no update is possible at all.
       if (!failed || failed.rejected.key === request.rejected?.key) {
         const cause = error instanceof RejectedUpdate ? error.cause : error;
         throw (await findFailingRow(store, backfill, cause)) ?? error;
@@ -143,7 +142,10 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
   }
 }
 
-/** The next part of the table to read, looked for between two transactions; undefined where no batch keeps others waiting by what it reads. */
+/**
+ * Returns the next part of the table to read, found between two transactions. Undefined if reads inside a batch block no other
+ * process.
+ */
 async function windowOf(
   { store, ledger, backfill }: Loop,
   { watermark, kind }: RunRecord,
@@ -157,7 +159,7 @@ async function windowOf(
   );
 }
 
-/** Takes in what a COMMIT has made of the take, and tells of it. */
+/** Updates the request after a COMMIT, and emits its events. */
 async function advance(
   loop: Loop,
   request: BatchRequest,
@@ -207,19 +209,19 @@ async function emitBatch(
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }
 
-/** How long a process waits when others are at work on all that is left, in milliseconds. */
+/** Pause before the next attempt to claim a range, in milliseconds. */
 const CLAIM_RETRY_MS = 50;
 
-/** How often it says for whom it waits then, in milliseconds. */
-const TELL_WAIT_MS = 5000;
+/** Interval of `range_waiting` events, in milliseconds. */
+const WAIT_EVENT_MS = 5000;
 
-/** Waits a moment where others are at work on all that is left, and says for whom now and then. */
+/** Returns a function that pauses if all remaining ranges are claimed, and reports the holder from time to time. */
 function waitReporter({ ledger, backfill, options }: Loop): (filled: BatchOutcome) => Promise<void> {
   let since = performance.now();
   return async ({ allClaimed }) => {
     if (allClaimed) await sleep(CLAIM_RETRY_MS);
     else since = performance.now();
-    if (performance.now() < since + TELL_WAIT_MS) return;
+    if (performance.now() < since + WAIT_EVENT_MS) return;
     since = performance.now();
     options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...(await ledger.claimHolder()) });
   };

@@ -14,17 +14,16 @@ import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { commitBatch, type Loop, withBatchEvents } from './batches.js';
 
-/** A batch to take back. */
+/** A batch to revert. */
 interface FilledBatch {
   readonly number: number;
-  /** Its cells. */
   readonly parts: readonly CellPart[];
   readonly filler: Filler;
-  /** Columns that are gone since, in folded case. */
+  /** Columns that no longer exist, in folded case. */
   readonly absent: ReadonlySet<string>;
 }
 
-/** Takes back one batch, and forgets it. Runs inside the batch's transaction: see batches.ts for what a kill leaves of it. */
+/** Reverts and deletes one batch, inside its transaction: see batches.ts for the effect of a kill. */
 async function revertOne(
   tx: Transaction,
   { ledger, backfill }: Pick<Loop, 'ledger' | 'backfill'>,
@@ -37,11 +36,11 @@ async function revertOne(
       const by = isDerivable ? filler.backfill : withoutValues(filler.backfill);
       const part = await revertCells(tx, by, { columns, runs: some, absent });
       found.reverted += part.reverted;
-      if (isInEarlier) return; // what is left is counted with the batch of that run
+      if (isInEarlier) return; // the rest is counted with the batch of that run
       found.gone += part.gone;
       found[filler.certainty === 'exact' && isDerivable ? 'kept' : 'underivable'] += part.others;
     };
-    // The file can be mended where it fails on a row; what the ledger has can't.
+    // If the file's declaration fails on a row, it can be fixed; the ledger's cannot.
     if (filler.backfill === backfill) await revert(runs);
     else await rowByRow(tx, runs, revert, async (run) => await revert([run], false));
   }
@@ -53,7 +52,7 @@ async function revertOne(
   return found;
 }
 
-/** Takes back every batch, from the last, each by what filled it. */
+/** Reverts every batch, last to first, each by the declaration that filled it. */
 async function revertBatches(loop: Loop): Promise<void> {
   const { store, ledger, backfill, options, pacer } = loop;
   const { name } = backfill;
@@ -83,16 +82,16 @@ async function revertBatches(loop: Loop): Promise<void> {
       where,
     );
     options.onEvent?.({ event: 'batch_reverted', backfill: name, batch: number, ...result });
-    await pacer.onCommit(pacer.rows); // how many rows it took is the ledger's to say; the pauses go by its time
+    await pacer.onCommit(pacer.rows); // the row count is in the ledger; pacing only needs the time
     await nextTurn();
   }
 }
 
 /**
- * Takes a backfill back, batch by batch from the last: a cell that the ledger says was filled becomes NULL if it still
- * holds what its row derives, by the declaration that filled it. Each batch's cells and its ledger rows go in one transaction. Safe to kill.
+ * Reverts a backfill batch by batch, last to first: a filled cell becomes NULL if it still holds what its row derives, by the declaration
+ * that filled it. Each batch's cells and ledger rows change in one transaction. Safe to kill.
  *
- * @returns what was taken back and kept, a stopped `down` before this one included
+ * @returns numbers of reverted and kept cells, including those of an interrupted `down` before
  * @throws {BackfillError} as `applyBackfillStep`
  */
 export async function revertBackfillStep(

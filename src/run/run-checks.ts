@@ -20,19 +20,19 @@ import { isStoreError } from '../store-errors.js';
 import { thrownText } from '../thrown.js';
 import type { Work } from './batches.js';
 
-// What shows that a declaration is mistaken: before its run, in a batch, and at the end.
+// Checks that find mistakes of a declaration before its run, in a batch and at the end.
 
-/** Rows that `process` is asked for twice. */
+/** Rows that `process` is called with twice. */
 const ROWS = 16;
 
-/** Time between the two, in milliseconds: a clock has moved on by then. */
+/** Time between the two calls, in milliseconds, so that a clock advances. */
 const PAUSE_MS = 2;
 
 /**
- * Asks `process` twice for the first rows that a run would fill, before it fills any: values that depend on the time, on chance or
- * on earlier calls can neither be verified nor taken back.
+ * Calls `process` twice for the first rows of a run, before any is filled: values that depend on the time, on chance or on earlier calls
+ * can be neither verified nor reverted.
  *
- * @throws {BackfillError} `NOT_DETERMINISTIC` naming the column and the row's key
+ * @throws {BackfillError} `NOT_DETERMINISTIC` if the values differ
  */
 export async function requireSteadiness(
   store: Store,
@@ -52,17 +52,17 @@ export async function requireSteadiness(
     (await sampleRows(store, backfill, { ...scope, keys }, ROWS)).map((row) => [row.key, row]),
   );
   for (const { key, values } of first) {
-    const again = second.get(key)?.values; // none where the row is gone meanwhile
+    const again = second.get(key)?.values; // undefined if the row has been deleted
     const column = backfill.columns.find((_, i) => again && !isDeepStrictEqual(values[i], again[i]));
     if (!column) continue;
     throw new BackfillError(
       'NOT_DETERMINISTIC',
       msg(
-        '`process` of {name} gave another value of {column} when it was asked again for the row with key {key}',
+        '`process` of {name} returned another value of {column} when it was called again for the row with key {key}',
         { name: backfill.name, column: column.name, key },
       ),
       msg(
-        'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing',
+        'Fix it to derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; nothing was filled',
       ),
     );
   }
@@ -72,10 +72,10 @@ export async function requireSteadiness(
 const OTHER = 3;
 
 /**
- * Looks whether a batch's first rows derive the same once they are filled: a value that depends on what it fills can neither be verified
- * nor taken back. Inside the batch's transaction, which is rolled back when it throws.
+ * Checks that the first row of each of a batch's sets of cells derives the same after it is filled: a value that depends on what it fills
+ * can be neither verified nor reverted. Runs inside the batch's transaction, which is rolled back if it throws.
  *
- * @throws {BackfillError} `NOT_DETERMINISTIC` naming the column
+ * @throws {BackfillError} `NOT_DETERMINISTIC` if a value has changed
  */
 export async function requireFixedPoint(
   store: Store,
@@ -95,27 +95,27 @@ export async function requireFixedPoint(
       throw new BackfillError(
         'NOT_DETERMINISTIC',
         msg(
-          'The value of {column} that {name} derives for the row with key {key} is another one once the row is filled',
+          'The value of {column} that {name} derives for the row with key {key} changes once the row is filled',
           { column, name: backfill.name, key: first },
         ),
         msg(
-          'Derive it from columns that the backfill does not fill, then run the same command again; it has filled nothing of this batch',
+          'Fix the backfill to derive it from columns that it does not fill, then run the same command again; nothing of this batch was filled',
         ),
       );
     }
   }
 }
 
-/** Rows of one run that SQLite may refuse with one code before the run stops, and the share of those read that it may. */
+/** Maximum rows per run and code that are skipped because of an error: `rows`, or `percent` of the rows read, but at least `always`. */
 const REJECTION_LIMIT = { rows: 100, percent: 1, always: 10 } as const;
 
-/** What SQLite refused, of how many rows, or undefined when the error is no row's fault. */
+/** Returns the rejected row and the size of its batch, or undefined if no row caused the error. */
 export function rejectionOf(
   error: unknown,
   tried: BatchResult | undefined,
 ): { readonly rows: number; readonly rejected: RejectedRow } | undefined {
   if (error instanceof RejectedUpdate) return error;
-  // A constraint that is checked at COMMIT, or its trigger, names no row: only halving finds it.
+  // An error of a deferred constraint or its trigger comes at COMMIT and names no row: only halving finds it.
   const isDeferred =
     isStoreError(error) &&
     /^(?:SQLITE_CONSTRAINT_FOREIGNKEY|POSTGRES_(?:22|23|44|P0|09|38|39))/.test(error.code);
@@ -124,8 +124,8 @@ export function rejectionOf(
     : undefined;
 }
 
-/** Returns how many rows a run has left alone with one code, if they are no exceptions any more among those that it has read; else 0. */
-async function tooMany(
+/** Returns the number of rows that a run has skipped with a code if it exceeds {@link REJECTION_LIMIT}, else 0. */
+async function rowsOverLimit(
   ledger: Ledger,
   { name }: Backfill,
   { run }: RunRecord,
@@ -137,37 +137,40 @@ async function tooMany(
   return rows > Math.min(REJECTION_LIMIT.rows, allowed) ? rows : 0;
 }
 
-/** Stops a run in which `process` throws on more than some odd rows: it is the function that is to be mended. */
+/** Throws `PROCESS_FAILED` if `process` has thrown on too many rows of a run. */
 export async function stopOnFailures(ledger: Ledger, backfill: Backfill, run: RunRecord): Promise<void> {
   const { name } = backfill;
-  const rows = await tooMany(ledger, backfill, run, PROCESS_FAILED);
+  const rows = await rowsOverLimit(ledger, backfill, run, PROCESS_FAILED);
   if (rows === 0) return;
-  const [cause] = takeThrown(backfill); // none if other processes that share the run met all of them
-  const what = cause === undefined ? 'in other processes' : thrownText(cause);
+  const [cause] = takeThrown(backfill); // undefined if it threw only in other processes that share the run
+  const thrown = cause === undefined ? msg('in other processes') : thrownText(cause);
   throw new BackfillError(
     'PROCESS_FAILED',
-    msg('`process` of {name} threw on {rows} rows ({thrown})', { name, rows, thrown: what }),
+    msg('`process` of {name} threw on {rows} rows ({thrown})', { name, rows, thrown }),
     msg(
-      'Call it with rows like those that umzug-backfill skips {name} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill {name} --rescan',
+      'Fix it for rows like those that umzug-backfill skips {name} lists, or those of the next batch; then run umzug-backfill up, and umzug-backfill backfill {name} --rescan',
       { name: shellWord(name) },
     ),
     { cause },
   );
 }
 
-/** Stops a run in which nearly every row is refused: an append-only table would be read row by row to its end. */
+/**
+ * Throws `ROW_REJECTED_REPEATEDLY` if the database has rejected too many rows of a run: an append-only table would otherwise be read row
+ * by row to its end.
+ */
 export async function stopOnRejections(
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
   { key, code }: RejectedRow,
 ): Promise<void> {
-  const rows = await tooMany(ledger, backfill, run, code);
+  const rows = await rowsOverLimit(ledger, backfill, run, code);
   if (rows === 0) return;
   const engine = code.startsWith('SQLITE_') ? 'SQLite' : 'PostgreSQL';
   throw new BackfillError(
     'ROW_REJECTED_REPEATEDLY',
-    msg('{engine} refused to update {rows} rows of {table} with {code}, the last of them with key {key}', {
+    msg('{engine} rejected the update of {rows} rows of {table} with {code}, last at key {key}', {
       engine,
       rows,
       table: backfill.table,
@@ -175,17 +178,17 @@ export async function stopOnRejections(
       key,
     }),
     msg(
-      'Look for the trigger or constraint that refuses them: sqlite3 STORE {sql}; run the same command again when it is gone, then umzug-backfill backfill {name} --rescan for those that were skipped',
+      'Find the trigger or constraint that rejects them: sqlite3 STORE {sql}; remove it, run the same command again, then umzug-backfill backfill {name} --rescan for the skipped rows',
       { sql: shellWord(`.schema ${backfill.table}`), name: shellWord(backfill.name) },
     ),
   );
 }
 
 /**
- * Counts values in scope that a first run leaves as they are.
+ * Counts existing values in scope, which a first run does not overwrite.
  *
- * @param after behind this key; null for all
- * @param absent columns that the table does not have yet, in folded case. Default: none
+ * @param after last key before the rows to count; null for all
+ * @param absent columns that do not exist yet, in folded case. Default: none
  */
 export async function countValuesLeft(
   store: Store,
@@ -216,23 +219,23 @@ export async function countValuesLeft(
 }
 
 /**
- * Tells of values that a first run leaves, before its first batch or behind the last one.
+ * Counts the existing values in the part that a first run has not filled yet, and reports them as `values_left`.
  *
- * @returns the same; undefined for a run of which they are not counted
+ * @returns the counts, or undefined if they are not counted for this run
  */
-export async function tellValuesLeft(
+export async function reportValuesLeft(
   { store, ledger, backfill, options }: Work,
   run: RunRecord,
 ): Promise<ValuesLeft | undefined> {
-  // Behind the cursor of one range, other ranges may hold cells that this run has filled.
+  // After the cursor of one range, other ranges may hold cells that this run has filled.
   if (run.kind !== 'first' || (ledger.isShared && run.batches > 0)) return undefined;
   const left = await countValuesLeft(store, backfill, run.cursor);
   if (left.rows > 0) options.onEvent?.({ event: 'values_left', backfill: backfill.name, ...left });
   return left;
 }
 
-/** Tells of a first run that has found cells to fill, and filled none of them. */
-export async function tellNothingFilled(
+/** Reports a first run that has skipped every cell as `nothing_filled`. */
+export async function reportNothingFilled(
   { ledger, backfill: { name }, options }: Work,
   number: number,
 ): Promise<void> {

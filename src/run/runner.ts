@@ -11,23 +11,23 @@ import type { Backfill } from '../steps/define.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { type Work, withBatchEvents } from './batches.js';
 import { fillBatches } from './fill.js';
-import { requireSteadiness, tellNothingFilled, tellValuesLeft } from './run-checks.js';
+import { reportNothingFilled, reportValuesLeft, requireSteadiness } from './run-checks.js';
 import { findsWaiting, probeOf, recordProbe, recordRun } from './waiting.js';
 
 type BackfillStep = Step & Backfill;
 
 /**
- * Leads a fill by `lead`, and has further workers take part in it by `work`, each with a store and a ledger of its own. Rejects as
- * `lead` does, when all have ended.
+ * Runs `lead`, and `work` once per further worker, each with a separate connection and ledger. Settles as `lead` does, after all have
+ * ended.
  */
 export type WithWorkers = (
   work: (store: Connection, ledger: Ledger, options: RunOptions) => Promise<void>,
   lead: () => Promise<void>,
 ) => Promise<void>;
 
-/** How to fill. */
+/** Options of a fill. */
 export interface FillRunOptions extends RunOptions {
-  /** Lets further workers of this process take part. Default: none do. */
+  /** Runs further workers of this process. Default: none. */
   readonly withWorkers?: WithWorkers | undefined;
 }
 
@@ -36,10 +36,9 @@ interface FillWork extends Work {
 }
 
 /**
- * Applies a backfill step: its first run, or what is left of it, then a catch-up of the rows that were written
- * meanwhile. Each batch's updates, its ledger row and the cursor commit in one transaction.
+ * Applies a backfill step: its first run, or the rest of it, then a catch-up of rows written since. Each batch's updates, its ledger row
+ * and the cursor commit in one transaction.
  *
- * @returns what was done
  * @throws {BackfillError} `INTERRUPTED`, `TERMINATED`, `RUN_CONFLICT`, `ROW_REJECTED_REPEATEDLY` or a `STORE_…` code
  */
 export async function applyBackfillStep(
@@ -55,17 +54,17 @@ export async function applyBackfillStep(
   return outcome;
 }
 
-/** What runs of a backfill have done. */
+/** Result of the runs of one backfill. */
 export interface FillOutcome {
-  /** Whether there was anything to do. */
+  /** Whether a run was started or resumed. */
   readonly hasRun: boolean;
-  /** Cells that an earlier run had filled, and that were NULL again. */
+  /** Cells that an earlier run had filled, that were NULL again, and that these runs filled. */
   readonly filledAgain: number;
-  /** Whether keys had begun again, so that such cells may be of other rows. */
+  /** Whether keys had restarted, so that such cells may belong to other rows. */
   readonly haveKeysRestarted: boolean;
 }
 
-/** Begins a backfill step without filling anything: whoever applies it later goes on with it. */
+/** Starts a backfill step and its first run without filling anything. {@link applyBackfillStep} resumes it. */
 export async function beginBackfillStep(
   store: Connection,
   ledger: Ledger,
@@ -81,10 +80,7 @@ export async function beginBackfillStep(
 }
 
 /**
- * Brings a backfill up to date: goes on with runs that were stopped, then, when rows wait, runs a catch-up.
- * Throws as {@link applyBackfillStep}.
- *
- * @returns what was done
+ * Brings a backfill up to date: resumes interrupted runs, then runs a catch-up if rows need one. Throws as {@link applyBackfillStep}.
  */
 export async function catchUp(
   store: Connection,
@@ -103,11 +99,10 @@ export async function catchUp(
 }
 
 /**
- * Runs a backfill again: a catch-up behind the last watermark, or a rescan from the first key that tries skips again.
- * Throws as {@link applyBackfillStep}.
+ * Resumes interrupted runs of a backfill, then starts another: a catch-up after the last watermark, or a rescan from the first key that
+ * retries skips. Throws as {@link applyBackfillStep}.
  *
- * @param since the first of the runs to tell of. Default: the first that is open
- * @returns what was done
+ * @param since first run to report on. Default: the first interrupted one
  */
 export async function rerun(
   store: Connection,
@@ -120,17 +115,17 @@ export async function rerun(
   const work = { store, ledger, backfill, options };
   const first = since ?? (await runningRuns(ledger, backfill))[0]?.run;
   await resumeRuns(work);
-  const begun = await store.write(async (tx) => {
+  const started = await store.write(async (tx) => {
     const own = ledger.in(tx);
     if (kind === 'rescan') await own.reconcile(backfill.name);
     return await beginRun(tx, own, backfill, kind);
   });
   await resumeRuns(work);
-  const filledAgain = await countFilledAgain(ledger, backfill.name, first ?? begun.run);
-  return { hasRun: true, filledAgain, haveKeysRestarted: begun.haveKeysRestarted };
+  const filledAgain = await countFilledAgain(ledger, backfill.name, first ?? started.run);
+  return { hasRun: true, filledAgain, haveKeysRestarted: started.haveKeysRestarted };
 }
 
-/** A catch-up is a rescan where the table may be another than the one that was filled: see {@link probeOf}. */
+/** Starts a run. A catch-up becomes a rescan if the table may not be the one that was filled: see {@link probeOf}. */
 async function beginRun(
   tx: Transaction,
   ledger: Ledger,
@@ -148,8 +143,8 @@ async function beginRun(
   return { run, haveKeysRestarted: probe?.haveKeysRestarted ?? false };
 }
 
-/** Makes sure that what goes on goes by the declaration that it was begun with; what has filled nothing yet is begun anew. */
-async function takeUp({ store, ledger, backfill, options }: Work): Promise<void> {
+/** Refuses to resume runs with another declaration than they started with; restarts those that have filled nothing. */
+async function prepareResume({ store, ledger, backfill, options }: Work): Promise<void> {
   await requireSameDeclaration(store, ledger, backfill, options.confirmed);
   if (await isFilledBy(store, ledger, backfill)) return;
   await store.write(async (tx) => {
@@ -165,37 +160,37 @@ async function takeUp({ store, ledger, backfill, options }: Work): Promise<void>
   });
 }
 
-/** Works off every run that has not reached its watermark, in order. Returns whether there was one. */
+/** Completes every run that has not reached its watermark, in order. Returns whether there was one. */
 async function resumeRuns(work: FillWork): Promise<boolean> {
   const { store, ledger, backfill, options } = work;
   const running = await runningRuns(ledger, backfill);
-  if (running.length > 0) await takeUp(work);
+  if (running.length > 0) await prepareResume(work);
   for (const { run: number } of running) {
     const run = (await runningRuns(ledger, backfill)).find((record) => record.run === number);
-    if (!run) continue; // another process has ended it
-    // Only now: a run before this one, resumed with it, may just have filled some of them.
-    const left = await tellValuesLeft(work, run);
+    if (!run) continue; // another process has finished it
+    // Counted only now: the run before this one may just have filled some of them.
+    const left = await reportValuesLeft(work, run);
     await countPrefilledCells(work, run, left?.rows !== 0);
     await store.withSharedLock(
       () => fillRun(work, run),
       (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
     );
-    // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
+    // A SQL step may have released every lock of the session, and a `down` may have run.
     if (!(await ledger.runs(backfill.name)).some((record) => record.run === number))
       throw runConflict(backfill.name);
-    await tellNothingFilled(work, number);
+    await reportNothingFilled(work, number);
   }
   return running.length > 0;
 }
 
-/** Counts what stands already before a run's first batch: nothing where no cell is known to hold a value. */
+/** Counts the prefilled cells before a run's first batch, and records their number. */
 async function countPrefilledCells(
   { store, ledger, backfill }: Work,
   run: RunRecord,
   mayHoldValues: boolean,
 ): Promise<void> {
   const isFromFirst = run.startKey === null && run.watermark !== null;
-  if (run.isCounted && (run.batches > 0 || !isFromFirst)) return; // what a stopped `down` has left is counted again
+  if (run.isCounted && (run.batches > 0 || !isFromFirst)) return; // cells that an interrupted `down` kept are counted again
   const found = isFromFirst && mayHoldValues ? await countPrefilled(store, backfill, run.watermark) : 0;
   await store.write(async (tx) => await ledger.in(tx).setPrefilledCells(backfill.name, run.run, found));
 }
@@ -208,7 +203,7 @@ async function fillRun(work: FillWork, run: RunRecord): Promise<void> {
   const after = run.cursor ?? run.startKey;
   const excludeSkips = run.kind === 'catch-up';
   await requireSteadiness(store, backfill, { absent: new Set(), after, excludeSkips });
-  takeThrown(backfill); // of a look before it, which has told them, or had no need to
+  takeThrown(backfill); // discards errors of earlier reads
   const fill = async (own: Work): Promise<void> =>
     await withBatchEvents(own, async (loop) => await fillBatches(loop, run));
   if (!options.withWorkers) await fill(work);
@@ -220,9 +215,9 @@ async function fillRun(work: FillWork, run: RunRecord): Promise<void> {
 }
 
 /**
- * Takes part in the first run of a backfill that another process has begun, and does not go ahead of it into the next. Throws as {@link applyBackfillStep}.
+ * Joins the first open run of a backfill, which another process has started, but not its next one. Throws as {@link applyBackfillStep}.
  *
- * @returns whether there was one
+ * @returns whether there was a run to join
  */
 export async function joinRuns(
   store: Connection,

@@ -18,26 +18,23 @@ import { noStatement } from '../steps/sql-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { compareVersions } from '../version.js';
 
-// The schema of a store: what the project requires of it, and the steps that change it by single statements.
-
 /**
- * Refuses a store that lacks what the project's config requires.
+ * Checks that a store meets the requirements of the project's config.
  *
  * @throws {BackfillError} `TABLE_MISSING`, `COLUMN_MISSING`, `VERSION_MISSING`, `VERSION_UNREADABLE`, `VERSION_TOO_OLD`
  */
 export async function checkRequirements(store: Store, requires: StoreRequirements): Promise<void> {
   if (requires.version) {
     const { text, version } = await storeVersion(store, requires.version);
-    if (compareVersions(version, declaredVersion(requires.version.atLeast)) < 0) {
+    if (compareVersions(version, declaredVersion(requires.version.atLeast)) < 0)
       throw new BackfillError(
         'VERSION_TOO_OLD',
         msg('The store is at version {version}; at least {least} is needed', {
           version: text,
           least: requires.version.atLeast,
         }),
-        msg('Bring it to {version} with the application first', { version: requires.version.atLeast }),
+        msg('Upgrade it to {version} with the application first', { version: requires.version.atLeast }),
       );
-    }
   }
   for (const [table, columns] of Object.entries(requires.tables ?? {})) {
     if (!(await store.dialect.hasTable(store, table))) {
@@ -62,10 +59,8 @@ export async function checkRequirements(store: Store, requires: StoreRequirement
 export type SchemaStep = Step & SchemaStepDefinition;
 
 /**
- * Makes what of a schema step is missing. Columns and version row commit in one transaction with their ledger rows,
- * each index in its own with its ledger row where
- * the engine can, the last of them with the step's mark as applied. Safe to kill: it goes
- * on with what is then missing.
+ * Creates the missing objects of a schema step. Columns and version row commit in one transaction with their ledger rows; each index and
+ * its ledger row in a separate one, where the dialect can; the last of them also marks the step as applied. Safe to kill.
  */
 export async function applySchemaStep(store: Connection, ledger: Ledger, step: SchemaStep): Promise<void> {
   const startedAt = performance.now();
@@ -83,13 +78,13 @@ export async function applySchemaStep(store: Connection, ledger: Ledger, step: S
     return plan.indexes;
   });
   await mapEach(indexes, async ({ sql, creates }, i) => {
-    // Planned again: another process may have made it while this one waited for the lock.
-    const isDue = async (tx: Transaction): Promise<boolean> =>
+    // Planned again: another process may have created it while this one waited for the lock.
+    const isMissing = async (tx: Transaction): Promise<boolean> =>
       (await planSchemaStep(tx, step)).indexes.some((index) => index.creates.name === creates.name);
     await store.dialect.createIndex(
       store,
       { name: creates.name, table: step.table, sql },
-      isDue,
+      isMissing,
       async (tx) => await ledger.in(tx).addObject(step.name, creates),
       async (tx) => {
         if (i === indexes.length - 1) await finish(tx);
@@ -98,14 +93,13 @@ export async function applySchemaStep(store: Connection, ledger: Ledger, step: S
   });
 }
 
-/** Whether a person has agreed to lose values, or to hold the write lock for long. */
 type Consent = Pick<RunOptions, 'confirmed'>;
 
-/** Lock time above which `down` wants to be confirmed, in milliseconds. */
+/** Lock time above which `down` requires confirmation, in milliseconds. */
 const LONG_LOCK_MS = 2000;
 
 /**
- * Refuses a `down` of a schema step that can't be done, whoever confirms it.
+ * Refuses a `down` of a schema step that is impossible, even if it is confirmed.
  *
  * @throws {BackfillError} `VERSION_TOO_NEW`, `SCHEMA_BLOCKED`
  */
@@ -114,7 +108,7 @@ export async function checkRevertible(store: Store, ledger: Ledger, step: Schema
   await store.dialect.preflightDown(store, step, await existingObjects(store, ledger, step));
 }
 
-/** What a later version takes for granted, a column or its own predecessor, must stay. An index is nobody's condition. */
+/** Throws if the store has a later version, which may depend on the step's columns and version. It cannot depend on an index. */
 async function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep): Promise<void> {
   const objects = await existingObjects(store, ledger, step);
   if (!step.version || objects.every(({ kind }) => kind === 'index')) return;
@@ -123,18 +117,17 @@ async function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep
   const backup = await ledger.backupBefore(step.name);
   throw new BackfillError(
     'VERSION_TOO_NEW',
-    msg('The store is at version {version}, above {made}, and may rest on what this step made: {objects}', {
-      version: text,
-      made: step.version.to,
-      objects: objects.map(({ name }) => name).join(', '),
-    }),
+    msg(
+      'The store is at version {version}, later than {made}, and may depend on objects of this step: {objects}',
+      { version: text, made: step.version.to, objects: objects.map(({ name }) => name) },
+    ),
     backup !== undefined && pathExists(backup)
       ? msg(
-          'umzug-backfill restore {backup} brings back the store as it was before the step, without all that was written since',
+          'Run umzug-backfill restore {backup} to restore the store as it was before the step, without later writes',
           { backup: shellWord(backup) },
         )
       : msg(
-          'Leave what it made, or bring back a backup from before the step; none that this program made is known any more',
+          'Keep the objects, or restore a backup from before the step; the ledger records none that still exists',
         ),
   );
 }
@@ -145,7 +138,7 @@ const existingColumns = async (store: Store, ledger: Ledger, step: SchemaStep): 
     .map(({ name }) => name);
 
 /**
- * Refuses a `down` that would lose values nobody has agreed to lose.
+ * Refuses an unconfirmed `down` that would lose values.
  *
  * @throws {BackfillError} `COLUMN_HAS_VALUES`
  */
@@ -162,21 +155,20 @@ export async function checkDataLoss(
   const sql = `SELECT ${counts} FROM ${identifier(step.table)}`;
   const values = Object.values((await store.project.get<Record<string, number>>(sql)) ?? {});
   if (!values.some((n) => n > 0)) return;
-  const list = columns.map((name, i) => `${values[i]} in ${name}`).join(', ');
   throw new BackfillError(
     'COLUMN_HAS_VALUES',
-    msg('Dropping the columns of {table} would lose values that stand in them: {counts}', {
+    msg('Dropping the columns of {table} would lose their values: {counts}', {
       table: step.table,
-      counts: list,
+      counts: columns.map((column, i) => msg('{count} in {column}', { count: values[i], column })),
     }),
-    msg('If they may be lost, run it again with --yes'),
+    msg('Run it again with --yes if they may be lost'),
   );
 }
 
 /**
- * What the columns of a `down` are expected to cost, or undefined when it drops none.
+ * Estimates the cost of dropping a step's columns. Returns undefined if it has none.
  *
- * @throws {BackfillError} `CONFIRMATION_REQUIRED` when the write lock would be held for long and nobody has agreed
+ * @throws {BackfillError} `CONFIRMATION_REQUIRED` if the write lock would be held for long, without confirmation
  */
 export async function checkLockTime(
   store: Store,
@@ -198,11 +190,11 @@ export async function checkLockTime(
         size: Math.ceil(estimate.diskBytes / 1e6),
       },
     ),
-    msg('If other writers can wait that long, run it again with --yes'),
+    msg('Run it again with --yes if other writers can wait that long'),
   );
 }
 
-/** What the step made and nobody has removed since. */
+/** Returns the objects that the step created and that still exist. */
 export async function existingObjects(
   store: Store,
   ledger: Ledger,
@@ -223,14 +215,14 @@ export async function existingObjects(
   });
 }
 
-/** The statement that removes a version row. */
+/** Returns the statement that deletes a version row. */
 export function deleteVersionSql({ table, column }: VersionOptions, version: string, equals = '='): string {
   return `DELETE FROM ${identifier(table)} WHERE ${identifier(column)} ${equals} ${literal(version)}`;
 }
 
 /**
- * Removes exactly what the step made, by the ledger: each index in a transaction of its own, then columns, version row
- * and the step's ledger rows in one. Safe to kill: it goes on with what is then left.
+ * Drops exactly the objects that the ledger records for the step: each index in a separate transaction, then columns, version row and the
+ * step's ledger rows in one. Safe to kill.
  *
  * @throws {BackfillError} `VERSION_TOO_NEW`, `COLUMN_HAS_VALUES`
  */
@@ -243,7 +235,7 @@ export async function revertSchemaStep(
   const objects = await existingObjects(store, ledger, step);
   const rest = objects.filter(({ kind }) => kind !== 'index');
   await checkDataLoss(store, ledger, step, options);
-  // Another writer may have been waited for since a check: what can't be taken back is checked inside the transaction.
+  // Checked again in each transaction, which may have waited for another writer.
   await store.write(async (tx) => {
     const own = ledger.in(tx);
     await refuseNewerVersion(tx, own, step);
@@ -263,16 +255,15 @@ export async function revertSchemaStep(
     await checkDataLoss(tx, own, step, options);
     for (const sql of reverseStatements(step, rest)) await tx.project.exec(sql);
     const version = rest.find(({ kind }) => kind === 'version');
-    if (version && step.version) {
+    if (version && step.version)
       await tx.project.run(deleteVersionSql(step.version, version.name, tx.dialect.operator('=')));
-    }
     await own.deleteStep(step.name);
   });
 }
 
 type SqlStep = Step & SqlStepDefinition;
 
-/** Runs a step of plain SQL in one transaction with its ledger row. */
+/** Applies a SQL step in one transaction with its ledger row. */
 export async function applySqlStep(store: Connection, ledger: Ledger, step: SqlStep): Promise<void> {
   const startedAt = performance.now();
   await store.write(async (tx) => {
@@ -283,7 +274,7 @@ export async function applySqlStep(store: Connection, ledger: Ledger, step: SqlS
   });
 }
 
-/** Reverts a step of plain SQL in one transaction with its ledger row. */
+/** Reverts a SQL step in one transaction with its ledger row. */
 export async function revertSqlStep(store: Connection, ledger: Ledger, step: SqlStep): Promise<void> {
   await store.write(async (tx) => {
     await runStatements(tx, step, step.down ?? []);
@@ -297,14 +288,11 @@ async function runStatements(
   statements: readonly string[],
 ): Promise<void> {
   await tx.runStep(async () => {
-    for (const statement of statements)
-      try {
-        await tx.run(statement);
-      } catch (error) {
-        // Of SQLite's driver: it refuses a text of several statements, and one with parameters.
-        if (error instanceof RangeError || error instanceof TypeError)
-          throw noStatement(name, statement, error);
-        throw error;
-      }
+    for (const sql of statements)
+      await tx.run(sql).catch((error: unknown) => {
+        // better-sqlite3 refuses several statements in one text, and parameters.
+        const isRefused = error instanceof RangeError || error instanceof TypeError;
+        throw isRefused ? noStatement(name, sql, error) : error;
+      });
   });
 }

@@ -9,33 +9,29 @@ import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Backfill } from '../steps/define.js';
 
-// Where rows that a backfill has not filled are looked for: behind its watermark where keys grow, unless the table may be another
-// than the one that it filled.
-
-/** Where a backfill must look for rows to fill. */
+/** The search for rows that a backfill has not filled yet. */
 export interface CatchUpProbe {
-  /** Last key that need not be looked at; null: none. */
+  /** Last key before the search; null to search all rows. */
   readonly after: Key | null;
-  /** Kind of the run that fills what is found: a rescan tries recorded skips again. */
+  /** Kind of the run that fills rows found; a rescan retries recorded skips. */
   readonly kind: 'catch-up' | 'rescan';
-  /** What recorded skips keep from waiting. */
+  /** Rows or cells that count as done because they are recorded as skips. */
   readonly skips: WaitingSkips;
-  /** Whether keys begin again. */
+  /** Whether keys have restarted. */
   readonly haveKeysRestarted: boolean;
-  /** Whether a cell that was filled is known to be NULL. */
+  /** Whether a probed cell, filled earlier, is NULL. */
   readonly hasEmptyCell: boolean;
-  /** The table's identity. */
+  /** Current identity of the table. */
   readonly identity: string;
-  /** The watermark that holds once this look has found nothing. */
+  /** Watermark to record after a search without result. */
   readonly watermark: Key | null;
-  /** Whether the ledger must record a look that has found nothing, so that the next one is cheap again. */
+  /** Whether a search without result must be recorded, so that the next one is cheap again. */
   readonly isNews: boolean;
 }
 
 /**
- * Returns where a backfill must look, by a look-up in the catalog and a few cells that it filled, read by their keys. It is from the
- * first key on where the table's identity is another, which VACUUM and DDL change, too; where a cell that was filled is NULL; and
- * where keys begin again.
+ * Plans the search for rows to fill, by one catalog query and by reading a few filled cells. It starts after the watermark if keys grow;
+ * from the first key if the table's identity differs (VACUUM and DDL change it, too), a filled cell is NULL, or keys have restarted.
  */
 export async function probeOf(store: Store, ledger: Ledger, backfill: Backfill): Promise<CatchUpProbe> {
   const { dialect } = store;
@@ -50,9 +46,9 @@ export async function probeOf(store: Store, ledger: Ledger, backfill: Backfill):
   const isSuspect = isOther || beginsAgain || isEmptied;
   return {
     after: growth === 'growing' && !isSuspect ? looked : null,
-    // A row with a skip may have lost its other cells: a catch-up would leave it alone.
+    // A row with a skip may have lost its other cells, and a catch-up would exclude it.
     kind: isSuspect ? 'rescan' : 'catch-up',
-    // A skip may be of a row that is gone, and whose key another has by now.
+    // After a restart, a skip may belong to a deleted row whose key is in use again.
     skips: beginsAgain ? 'nothing' : isSuspect ? 'cells' : 'rows',
     haveKeysRestarted: beginsAgain,
     hasEmptyCell: isEmptied,
@@ -62,7 +58,7 @@ export async function probeOf(store: Store, ledger: Ledger, backfill: Backfill):
   };
 }
 
-/** The probes whose columns the backfill and the table have. */
+/** Returns the probes whose columns are in both the backfill and the table. */
 async function probesOf(
   store: Store,
   { table, columns }: Backfill,
@@ -74,11 +70,11 @@ async function probesOf(
   return probes.filter(([column]) => names.includes(column) && !absent.has(foldCase(column)));
 }
 
-/** Whether rows wait for a catch-up. */
+/** Checks whether rows need a catch-up. */
 export const needsCatchUp = async (store: Store, ledger: Ledger, backfill: Backfill): Promise<boolean> =>
   (await probeCatchUp(store, ledger, backfill)) === true;
 
-/** Whether rows wait for a catch-up, reading up to `probeRows` rows; undefined if that is inconclusive. */
+/** Checks whether rows need a catch-up. Reads up to `probeRows` rows; returns undefined if that is inconclusive. */
 export async function probeCatchUp(
   store: Store,
   ledger: Ledger,
@@ -89,7 +85,7 @@ export async function probeCatchUp(
   return await findsWaiting(store, backfill, await probeOf(store, ledger, backfill), probeRows);
 }
 
-/** Whether a look finds rows that wait; see {@link probeCatchUp}. */
+/** Runs a planned search; see {@link probeCatchUp}. */
 export const findsWaiting = async (
   store: Store,
   backfill: Backfill,
@@ -99,7 +95,7 @@ export const findsWaiting = async (
   probe.hasEmptyCell ||
   (await withFailingRow(store, backfill, () => hasRowsToCatchUp(store, backfill, probe, probeRows)));
 
-/** Records a look that has found nothing. Runs inside its caller's transaction. */
+/** Records a search without result, inside its caller's transaction. */
 export async function recordProbe(
   store: Store,
   ledger: Ledger,
@@ -107,10 +103,10 @@ export async function recordProbe(
   { identity, watermark }: CatchUpProbe,
 ): Promise<void> {
   const run = (await ledger.lastRun(name))?.run;
-  if (run !== undefined) await record(store, name, { identity, run, watermark }); // else reverted by another process
+  if (run !== undefined) await record(store, name, { identity, run, watermark }); // else another process has reverted it
 }
 
-/** Records that a run begins, which looks at the table as it is now. Runs inside its caller's transaction. */
+/** Records the table's current identity at the start of a run, inside its caller's transaction. */
 export async function recordRun(
   store: Store,
   { name, table }: Backfill,
@@ -119,12 +115,12 @@ export async function recordRun(
   await record(store, name, { identity: await store.dialect.tableIdentity(store, table), ...run });
 }
 
-/** Records the table; the cells to probe stay. */
+/** Records the table. Keeps the cells to probe. */
 async function record(store: Store, name: string, table: Omit<FilledTable, 'probes'>): Promise<void> {
   await recordTable(store, name, { ...table, probes: (await filledTable(store, name))?.probes ?? [] });
 }
 
-/** Records which cells to probe from now on, after a run has filled some. Runs inside its caller's transaction. */
+/** Picks and records the cells to probe from now on, inside its caller's transaction. */
 export async function recordProbes(store: Store, ledger: Ledger, { name }: Backfill): Promise<void> {
   const known = await filledTable(store, name);
   if (known) await recordTable(store, name, { ...known, probes: await pickProbes(ledger, name) });

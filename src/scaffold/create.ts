@@ -8,33 +8,33 @@ import { createFile, fileExists } from './new-file.js';
 import { nextName, stripNumber } from './numbering.js';
 import { STEP_TEMPLATES, type TemplateKind } from './templates.js';
 
-/** What step to write. */
+/** Options of {@link createStep}. */
 export interface CreateOptions extends TrustsCode {
   readonly kind: TemplateKind;
   /** Whether to write nothing. Default false. */
   readonly dryRun?: boolean | undefined;
-  /** The time of a name's timestamp. Default: now. */
+  /** Time of a timestamp in the name. Default: now. */
   readonly now?: Date;
 }
 
-/** The step that was written, or would be. */
+/** The created step; with `dryRun`, the one that would be created. */
 export interface CreateResult {
   readonly step: string;
   readonly kind: TemplateKind;
-  /** Its file, relative to the folder of the project. */
+  /** Its file, relative to the project's folder. */
   readonly file: string;
 }
 
 /**
  * Writes a step file from a template into a folder of the project, with a name that sorts after all others.
  *
- * A backfill goes into the folder named `backfills`, else into the last; any other step into the first. The file is of the
- * kind that stands there already. Steps are not loaded: one that is broken is no hindrance.
+ * A backfill is written to the folder named `backfills`, else to the last folder; any other step to the first. The extension is that of
+ * the existing steps. Existing steps are not loaded, so a broken one does not matter.
  *
- * @param folder of the project
- * @param name what the step does: letters, digits, `-` and `_`, a letter first
- * @throws {BackfillError} `USAGE` for a name that can not be one, `FILE_EXISTS` when there is a step of this name,
- *   `FOLDER_UNWRITABLE`, and what `loadConfig` throws
+ * @param folder the project's folder
+ * @param name letters, digits, `-` and `_`, beginning with a letter
+ * @throws {BackfillError} `USAGE` if the name is invalid, `FILE_EXISTS` if there is a step of this name, `FOLDER_UNWRITABLE`, and the
+ *   errors of `loadConfig`
  */
 export async function createStep(
   folder: string,
@@ -47,11 +47,11 @@ export async function createStep(
       msg('Expected the name of the step to be letters, digits, - and _, and a letter first, got {name}', {
         name: JSON.stringify(name),
       }),
-      msg('Name what it does, as order-times: its number is put before it'),
+      msg('Pass a name for what it does, such as order-times; its number is added'),
     );
   }
   const { config, file: configFile } = await loadConfig(folder, { trustConfig });
-  // A config in dist was compiled: the steps to write are those that it is compiled with.
+  // A config in dist was compiled; the step is written next to its source.
   const base = basename(dirname(configFile)) === 'dist' ? folder : dirname(configFile);
   const folders = config.steps.map((path) => resolve(base, path));
   const files = folders.flatMap((path) => stepFilesIn(path));
@@ -67,7 +67,7 @@ export async function createStep(
         step,
         other: last,
       }),
-      msg('Take a name that sorts after it'),
+      msg('Choose a name that sorts after it'),
     );
   }
   const target = targetFolder(folders, kind);
@@ -91,7 +91,7 @@ function targetFolder(folders: readonly string[], kind: TemplateKind): string {
     : (folders[0] ?? '');
 }
 
-/** The extension of the last file in the folder, else of the last in another; else that of the config's source. */
+/** Returns the extension of the last file in the folder, else of the last file in any folder, else of the config's source. */
 function extensionOf(target: string, files: readonly string[], config: string, base: string): string {
   const model = files.findLast((path) => dirname(path) === target) ?? files.at(-1);
   if (model !== undefined) return extname(model);

@@ -8,48 +8,46 @@ import { refuseOthersLinks } from '../safety/output-file.js';
 import { createFile, fileExists, unwritable } from './new-file.js';
 import { configTemplate } from './templates.js';
 
-/** The folder of steps that a new config names. One is enough: the kinds of steps differ by what they declare. */
+/** Folder of steps in a new config. */
 const STEP_FOLDER = 'migrations';
 
-/** How to make a project. */
+/** Options of {@link initProject}. */
 export interface InitOptions {
-  /** The store's path, as the config is to name it. Default `store.db`. */
+  /** Store path to write into the config. Default `store.db`. */
   readonly store?: string | undefined;
   /** Whether to write nothing. Default false. */
   readonly dryRun?: boolean | undefined;
 }
 
-/** What `init` has written, or would. */
+/** Result of {@link initProject}; with `dryRun`, what it would be. */
 export interface InitResult {
   /** Name of the config file. */
   readonly config: string;
-  /** Folders of steps, relative to it. */
+  /** Folders of steps, relative to the config. */
   readonly folders: readonly string[];
-  /** Whether the config has to be compiled before it can be loaded. */
+  /** Whether the config must be compiled before it can be loaded. */
   readonly isCompiled: boolean;
-  /** Whether this package is found from the folder. */
+  /** Whether this package can be resolved from the folder. */
   readonly isInstalled: boolean;
 }
 
 /**
- * Makes a folder a project: writes its config and makes the folder of its steps.
+ * Writes the config of a project, and creates the folder of its steps.
  *
- * The config is TypeScript where there is a tsconfig.json, else JavaScript, named so that Node takes it for a module.
+ * The config is TypeScript if there is a tsconfig.json, else JavaScript, named so that Node loads it as a module.
  *
- * @throws {BackfillError} `FILE_EXISTS` when there is a config, `FOLDER_UNWRITABLE`, `OUTPUT_UNTRUSTED`, `USAGE` for a URL
+ * @throws {BackfillError} `FILE_EXISTS` if there is a config, `FOLDER_UNWRITABLE`, `OUTPUT_UNTRUSTED`, `USAGE` if `store` is a URL
  */
 export function initProject(folder: string, { store = 'store.db', dryRun }: InitOptions = {}): InitResult {
-  // A config is a file that others read, and a URL may hold a password.
+  // A config may be readable by other users, and a URL may contain a password.
   if (/^\s*[a-z][\w+.-]*:\/\//i.test(store))
     throw new BackfillError(
       'USAGE',
-      msg('A new config names the path of a store, and not the URL of a database'),
-      msg(
-        'Leave --db-path out, and name the database with --database-url or DATABASE_URL when a command runs',
-      ),
+      msg('A new config contains the path of a store, not the URL of a database'),
+      msg('Run it without --db-path, then run commands with --database-url or DATABASE_URL'),
     );
-  const standing = findConfig(folder);
-  if (standing !== undefined) throw fileExists(standing);
+  const existing = findConfig(folder);
+  if (existing !== undefined) throw fileExists(existing);
   const isCompiled = existsSync(join(folder, 'tsconfig.json'));
   const config = `umzug-backfill.config.${isCompiled ? 'ts' : isModule(folder) ? 'js' : 'mjs'}`;
   if (!dryRun) {
@@ -65,7 +63,7 @@ export function initProject(folder: string, { store = 'store.db', dryRun }: Init
   return { config, folders: [STEP_FOLDER], isCompiled, isInstalled: isInstalled(folder) };
 }
 
-/** Whether Node takes a `.js` file of this folder for a module, by the package.json that is nearest. */
+/** Checks whether Node loads a `.js` file in this folder as a module, by the nearest package.json. */
 function isModule(folder: string): boolean {
   const file = join(folder, 'package.json');
   if (existsSync(file)) {

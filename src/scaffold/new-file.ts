@@ -5,10 +5,10 @@ import { msg } from '../messages/message.js';
 import { refuseOthersLinks } from '../safety/output-file.js';
 
 /**
- * Writes a file that is not there yet; its folder is made.
+ * Creates a file, and its folder if necessary.
  *
- * @throws {BackfillError} `FILE_EXISTS` when something stands there, `FOLDER_UNWRITABLE` when this user may not write there,
- *   `OUTPUT_UNTRUSTED` if a link of another user leads there
+ * @throws {BackfillError} `FILE_EXISTS` if the path exists, `FOLDER_UNWRITABLE` if this user cannot write there, `OUTPUT_UNTRUSTED` if
+ *   the path leads through a link of another user
  */
 export function createFile(path: string, text: string): void {
   refuseOthersLinks('file', path);
@@ -21,22 +21,22 @@ export function createFile(path: string, text: string): void {
   }
 }
 
-/** The refusal to write over a file. */
+/** Returns the error for an existing file. */
 export function fileExists(path: string): BackfillError {
   return new BackfillError(
     'FILE_EXISTS',
-    msg('There is a file at {path}, and none is ever written over', { path }),
-    msg('Take another name, or move that file away first'),
+    msg('{path} exists, and existing files are never overwritten', { path }),
+    msg('Choose another name, or move that file away first'),
   );
 }
 
-/** What the system refuses, with what may be the reason; anything else as it was. */
+/** Returns `FOLDER_UNWRITABLE` for an error of the system about a path, any other error unchanged. */
 export function unwritable(path: string, error: unknown): unknown {
   const isKnown = /^(?:EACCES|EPERM|EROFS|ENOTDIR|ENAMETOOLONG)$/.test(errnoOf(error) ?? '');
   if (!isKnown) return error;
   return new BackfillError(
     'FOLDER_UNWRITABLE',
-    msg('{path} can not be written by this user ({code})', { path, code: errnoOf(error) }),
+    msg('{path} cannot be written by this user ({code})', { path, code: errnoOf(error) }),
     msg('Give this user write permission on its folder'),
     { cause: error },
   );

@@ -1,4 +1,4 @@
-/** Forms of timestamps that names begin with, and how each is made of an instant. The longest come first. */
+/** Timestamps at the beginning of names, longest first, with the function that formats an instant. */
 const TIMESTAMP_FORMATS: readonly (readonly [form: RegExp, stamp: (now: Date) => string])[] = [
   [/^\d{4}\.\d\d\.\d\dT\d\d\.\d\d\.\d\d(?!\d)/, (now) => now.toISOString().slice(0, 19).replace(/\W/g, '.')],
   [/^\d{14}(?!\d)/, (now) => digits(now).slice(0, 14)],
@@ -10,18 +10,18 @@ const TIMESTAMP_FORMATS: readonly (readonly [form: RegExp, stamp: (now: Date) =>
 
 const digits = (now: Date): string => now.toISOString().replace(/\D/g, '');
 
-/** A number before a name, with what stands before it and what parts them: `v021-` `2` `-` of `v021-2-orders`. */
+/** The number before a name, with head and separator: `v021-`, `2` and `-` in `v021-2-orders`. */
 const NUMBERED = /^(?<head>.*?)(?<number>\d+)(?<separator>[-_.])(?=\p{L})/u;
 
-/** What stands before the name itself: numbers and signs, and a `v` before a number. */
+/** All numbers before a name, each with an optional `v` and a separator. */
 const PREFIX = /^(?:v?\d+(?:[-_.T]|(?=\D)))*/;
 
-/** The name of a step without its number. */
+/** Returns the name of a step without its number. */
 export const stripNumber = (step: string): string => step.replace(PREFIX, '');
 
 /**
- * The name of a new step, numbered as the steps of the project are, so that it sorts after the last of them: `001-` for the first;
- * a timestamp, in UTC, where the last has one; else the next number. Where the last has no number, the name stands alone.
+ * Returns the name of a new step, numbered like the project's last step: `001-` for the first; a timestamp in UTC if the last step has
+ * one; else the next number. No number if the last step has none.
  *
  * @param steps names of all steps, in any order
  */
@@ -36,7 +36,7 @@ export function nextName(steps: readonly string[], name: string, now: Date): str
   return stamp !== undefined && stamped > last ? stamped : `${head}${nextNumber(number)}${separator}${name}`;
 }
 
-/** The next number with as many digits. After the last one a digit more: 10 would sort before 9, and 91 does not. */
+/** Returns the next number with as many digits; after 9, 91, because 10 would sort before 9. */
 function nextNumber(number: string): string {
   const next = String(BigInt(number) + 1n).padStart(number.length, '0');
   return next.length > number.length ? `${number}1` : next;

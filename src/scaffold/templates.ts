@@ -1,55 +1,55 @@
-/** Kinds of steps that there is a template for. */
+/** Kinds of steps with a template. */
 export type TemplateKind = 'schema' | 'backfill' | 'sql';
 
 /**
- * The text of a config file.
+ * Returns the text of a config file.
  *
- * @param store path of the store as it is to stand there, relative to the current folder of a command
- * @param folder of the steps, relative to the config file
+ * @param store path of the store, relative to a command's current folder
+ * @param folder folder of the steps, relative to the config file
  */
 export const configTemplate = (store: string, folder: string): string =>
   `import { defineConfig } from 'umzug-backfill';
 
 export default defineConfig({
-  // The store. --db-path goes before it; so does an environment variable with: env: 'ITS_NAME'
-  // For databases of PostgreSQL leave it out: --database-url URL names one, or --postgres the one of DATABASE_URL.
+  // The store. --db-path overrides it, as does an environment variable: env: 'ITS_NAME'
+  // For PostgreSQL, remove it and run commands with --database-url URL, or with --postgres for DATABASE_URL.
   database: { path: ${quoted(store)} },
-  // Folders of steps, beside this file. All steps together run in the order of their names.
+  // Folders of steps, relative to this file. All steps run in the order of their names.
   steps: [${quoted(folder)}],
 });
 `;
 
-/** A literal of JavaScript, in single quotes where that takes no escapes. */
+/** Returns a JavaScript literal, in single quotes if nothing must be escaped. */
 const quoted = (text: string): string => (/^[^'\\\p{Cc}]*$/u.test(text) ? `'${text}'` : JSON.stringify(text));
 
-/** Texts of new steps. Each runs as it stands on a store whose table has these names. */
+/** Texts of new steps. Each runs unchanged on a store whose table has these names. */
 export const STEP_TEMPLATES: Readonly<Record<TemplateKind, string>> = {
   schema: `import { defineSchemaStep } from 'umzug-backfill';
 
-// Makes what is missing of it; \`down\` removes exactly what was made.
+// Creates missing columns and indexes; \`down\` drops exactly those that were created.
 export default defineSchemaStep({
   table: 'my_table',
-  // New columns start as NULL: a backfill fills the rows that stand.
+  // New columns are NULL at first; a backfill fills existing rows.
   columns: { my_column: 'TEXT' },
-  // Each index has a transaction of its own, and costs least before its column is filled.
+  // Each index is created in a separate transaction, which takes least time before its column is filled.
   indexes: { idx_my_table_my_column: { columns: ['my_column'], where: 'my_column IS NOT NULL' } },
 });
 `,
   backfill: `import { defineBackfill, firstOf } from 'umzug-backfill';
 
-// Fills columns where they are NULL, batch by batch; \`down\` takes back exactly what was filled.
+// Fills NULLs batch by batch; \`down\` reverts exactly what was filled.
 export default defineBackfill({
   table: 'my_table',
   key: 'id',
-  // Which rows; without it, all.
+  // Condition on the rows to fill. Default: all rows.
   scope: 'payload IS NOT NULL',
-  // The first of these members of the JSON in \`payload\` that has a value, else \`created_at\`.
+  // The first of these members of the JSON in \`payload\` that has a usable value, else \`created_at\`.
   columns: { my_column: firstOf('payload', ['my_member', 'my_old_member'], 'created_at') },
 });
 `,
   sql: `import { defineSqlStep } from 'umzug-backfill';
 
-// Runs in one transaction, in which nobody else can write: rows of a large table are for a backfill.
+// Runs in one transaction, during which no other program can write: use a backfill for many rows.
 export default defineSqlStep({
   up: ['CREATE TABLE my_table (id INTEGER PRIMARY KEY, payload TEXT, created_at TEXT)'],
   down: ['DROP TABLE my_table'],

@@ -1,6 +1,7 @@
 import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
+import { msg } from '../messages/message.js';
 import {
   columnIndex,
   firstDifference,
@@ -15,7 +16,7 @@ import type { Subject, TestRow } from './options.js';
 import { type LedgerState, readLedger, requireVerified, runDown, runUp } from './runs.js';
 import { bound, copyStore } from './seed.js';
 
-/** What a run leaves that nobody interrupts: what all others are compared with. */
+/** State of the store around an uninterrupted `up`, with which all other runs are compared. */
 export interface Baseline {
   readonly before: StoreContents;
   readonly after: StoreContents;
@@ -25,15 +26,15 @@ export interface Baseline {
 }
 
 /**
- * Runs `up`, `down` and `up` on a copy of the seed, and looks at each.
+ * Runs `up`, `down` and `up` on a copy of the seed, and checks the store after each.
  *
- * @throws {BackfillTestError} for the first thing that is not as it should be
+ * @throws {BackfillTestError} for the first difference
  */
 export async function requireRoundTrip(subject: Subject, seed: string, path: string): Promise<Baseline> {
   const { step } = subject;
   copyStore(seed, path);
   const verification = await runUp(subject, path).catch(async (error: unknown) => {
-    // Found here as well, it is told with its row and column, as any other failure of a test.
+    // Derives again to find the row and the column.
     if (!(error instanceof BackfillError) || error.code !== 'NOT_DETERMINISTIC') throw error;
     await requireDeterminism(seed, step);
     throw new BackfillTestError('NOT_DETERMINISTIC', error.message, {});
@@ -42,8 +43,8 @@ export async function requireRoundTrip(subject: Subject, seed: string, path: str
   if (derived.size === 0) {
     throw new BackfillError(
       'USAGE',
-      'No row of `rows` of testBackfill() is in the scope of the backfill',
-      'Give rows that it is to fill, beside those that it is to leave alone',
+      msg('No row of `rows` of testBackfill() is in the scope of the backfill'),
+      msg('Add rows that it must fill'),
     );
   }
   const [before, after] = [await readContents(seed, step), await readContents(path, step)];
@@ -53,7 +54,7 @@ export async function requireRoundTrip(subject: Subject, seed: string, path: str
     step,
     derived,
     await deriveAll(path, step, derived.keys()),
-    'once the table is filled',
+    'after the table is filled',
   );
   if (changed) throw changed;
   requireReasons(subject, after, derived, ledger);
@@ -68,12 +69,12 @@ export async function requireRoundTrip(subject: Subject, seed: string, path: str
   if (again)
     throw differenceError('NOT_DETERMINISTIC', step, again, [
       'after the first `up`',
-      'after another behind `down`',
+      'after another one, after `down`',
     ]);
   return { before, after, ledger, rowsInScope: derived.size, expectedCells };
 }
 
-/** Nothing but NULLs of the backfill's columns may change. */
+/** Checks that only NULLs in the backfill's columns have changed. */
 function requireOnlyFilled({ step }: Subject, before: StoreContents, after: StoreContents): void {
   const isFilled = (column: string | undefined, left: unknown): boolean =>
     left === null && step.columns.some(({ name }) => isSameName(name, column ?? ''));
@@ -85,7 +86,7 @@ function requireOnlyFilled({ step }: Subject, before: StoreContents, after: Stor
   if (found) throw differenceError('NOT_PRESERVED', step, found, ['before `up`', 'after it']);
 }
 
-/** A cell that was in scope and is NULL still has its reason. */
+/** Checks that each NULL in scope has a recorded reason. */
 function requireReasons(
   { step }: Subject,
   after: StoreContents,
@@ -104,7 +105,7 @@ function requireReasons(
   }
 }
 
-/** Returns how many cells were expected. */
+/** Compares the cells of `expected`, and returns their number. */
 function requireExpected({ step, expected }: Subject, after: StoreContents): number {
   const table = tableOf(after, step);
   let count = 0;
@@ -114,8 +115,8 @@ function requireExpected({ step, expected }: Subject, after: StoreContents): num
     if (!found) {
       throw new BackfillError(
         'USAGE',
-        `\`expected\` of testBackfill() has a row ${showKey(key)}, which \`rows\` has not`,
-        'Write the key as it stands in the table',
+        msg('`expected` of testBackfill() has a row {key}, which is not in `rows`', { key: showKey(key) }),
+        msg('Set the key to its value in the table'),
       );
     }
     for (const [column, value] of Object.entries(row)) {
@@ -133,7 +134,7 @@ function requireExpected({ step, expected }: Subject, after: StoreContents): num
 const keyOf = (row: TestRow, name: string): Key =>
   bound(Object.entries(row).find(([column]) => isSameName(column, name))?.[1] ?? null) as Key;
 
-/** Whether a cell holds what was expected: a number, whether it is an integer or a real. */
+/** Checks whether a cell holds the expected value. Numbers are equal whether they are integers or reals. */
 function isSameValue(expected: unknown, cell: unknown): boolean {
   const isNumber = (value: unknown): value is number | bigint => /^(?:number|bigint)$/.test(typeof value);
   if (isNumber(expected) && isNumber(cell)) return !(expected < cell) && !(expected > cell);

@@ -7,7 +7,7 @@ import type { ChildResult, FaultRequest, Task } from './children.js';
 import type { Subject } from './options.js';
 import { runDown, runUp } from './runs.js';
 
-// A process that runs a backfill, up or down, and ends itself by SIGKILL on the way. It is started by children.ts.
+// A process, started by children.ts, that runs `up` or `down` of a backfill and kills itself in the middle.
 
 let subject: Promise<Subject> | undefined;
 
@@ -16,7 +16,7 @@ async function load({ file, step, ...rest }: Task): Promise<Subject> {
   return { ...rest, file, step: loaded as Subject['step'] };
 }
 
-/** What a batch changes in the ledger, up and down, behind its updates of the table and in the same transaction. */
+/** The ledger statement of a batch, after its updates of the table and in the same transaction. */
 const BATCH = { up: `INSERT INTO ${LEDGER_TABLES.batches}`, down: `DELETE FROM ${LEDGER_TABLES.batches}` };
 
 function killAt({ direction, at: wanted }: FaultRequest): void {
@@ -34,17 +34,17 @@ async function run(order: FaultRequest): Promise<ChildResult> {
     await (order.direction === 'up' ? runUp : runDown)((await subject) as Subject, order.path);
     return { isDone: true };
   } catch (error) {
-    const { code, message, hint } = toBackfillError(error);
-    return { error: { code, message, hint } };
+    const { code, texts } = toBackfillError(error);
+    return { error: { code, texts } };
   }
 }
 
 process.on('message', (message: Task | FaultRequest) => {
   if ('step' in message) {
     subject = load(message);
-    subject.catch(() => undefined); // told when it is asked for
+    subject.catch(() => undefined); // reported when it is awaited
   } else {
     void run(message).then((report) => process.send?.(report, () => process.disconnect()));
   }
 });
-process.on('disconnect', () => process.exit()); // nobody is left to report to
+process.on('disconnect', () => process.exit());

@@ -6,9 +6,9 @@ import { requireVerified, runUp } from './runs.js';
 import { asApplication, insertRows, makeStore } from './seed.js';
 
 /**
- * Runs `up` on some of the rows, writes the others behind its first batch, and insists that all are filled as without that.
+ * Runs `up` on some of the rows, writes the others after its first batch, and checks that all are filled as in the baseline.
  *
- * @returns how many rows were written meanwhile
+ * @returns number of rows written during the run
  * @throws {BackfillTestError} `NOT_CAUGHT_UP`, `NOT_VERIFIED`
  */
 export async function requireCatchUp(
@@ -28,7 +28,7 @@ export async function requireCatchUp(
   const first = await runUp(subject, path, ({ event }) => {
     if (event === 'batch_committed') write();
   });
-  write(); // among the early rows there may have been nothing to do
+  write(); // if the early rows needed no batch
   const last = (await runUp(subject, path)) ?? first;
   const missed = tableDifference(
     step.table,
@@ -36,14 +36,14 @@ export async function requireCatchUp(
     tableOf(await readContents(path, step), step),
   );
   if (missed) {
-    const when = ['after an `up` over all rows', 'where some were written while it ran'] as const;
+    const when = ['after an `up` over all rows', 'if some were written while it ran'] as const;
     throw differenceError('NOT_CAUGHT_UP', step, missed, when);
   }
-  requireVerified(last, 'where rows were written while `up` ran');
+  requireVerified(last, 'if rows were written while `up` ran');
   return late.length;
 }
 
-/** The rows of the seed in two parts: late are the last keys where keys only grow, else some in between as well. */
+/** Splits the rows of the seed. Late rows have the last keys if keys only grow, else keys in between as well. */
 async function split(subject: Subject, seed: string): Promise<Record<'early' | 'late', readonly TestRow[]>> {
   const { step } = subject;
   const table = tableOf(await readContents(seed, step), step);

@@ -5,21 +5,21 @@ import { mapEach } from '../each.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
-import type { Backfill } from '../steps/define.js';
+import type { BackfillStep } from './options.js';
 
-/** The rows of a table by their key; of another table than the backfill's, by their place. */
+/** Rows of a table by key; of tables other than the backfill's, by position. */
 export interface Table {
   readonly columns: readonly string[];
   readonly rows: ReadonlyMap<Key, readonly unknown[]>;
 }
 
-/** What a store holds, but for the ledger: exact to type and bytes, integers as bigint. */
+/** Contents of a store without the ledger, exact to type and bytes, integers as bigint. */
 export interface StoreContents {
   readonly schema: readonly string[];
   readonly tables: ReadonlyMap<string, Table>;
 }
 
-/** A difference between two states of a store. Without a key it is the table's, without a column the row's. */
+/** A difference between two states of a store. Without a key the tables differ, without a column the row is missing in one of them. */
 export interface Difference {
   readonly table: string;
   readonly key?: Key;
@@ -28,7 +28,7 @@ export interface Difference {
   readonly right?: unknown;
 }
 
-/** Opens a store for reading alone, acts, and closes it. */
+/** Runs `act` on a snapshot of a store opened read-only. */
 export async function withReadOnly<Result>(
   path: string,
   act: (store: Store) => Promise<Result>,
@@ -44,8 +44,8 @@ export async function withReadOnly<Result>(
 const isLedger = (name: string): boolean =>
   Object.values(LEDGER_TABLES).some((table) => isSameName(table, name));
 
-/** Reads a store. */
-export const readContents = async (path: string, backfill: Backfill): Promise<StoreContents> =>
+/** Reads the contents of a store. */
+export const readContents = async (path: string, backfill: BackfillStep): Promise<StoreContents> =>
   await withReadOnly(path, async (store) => {
     const objects = await store.all<{ type: string; name: string; tbl_name: string; sql: string | null }>(
       `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name`,
@@ -75,25 +75,25 @@ async function readTable(store: Store, name: string, key?: string): Promise<Tabl
   return { columns, rows };
 }
 
-/** The backfill's table. */
-export function tableOf({ tables }: StoreContents, { table }: Backfill): Table {
+/** Returns the backfill's table. */
+export function tableOf({ tables }: StoreContents, { table }: BackfillStep): Table {
   const found = tables.get(table);
   if (!found) throw new RangeError('The table of a backfill is in its store');
   return found;
 }
 
-/** Place of a column in the rows of a table. */
+/** Returns the position of a column in the rows of a table. */
 export const columnIndex = ({ columns }: Table, name: string): number =>
   columns.findIndex((column) => isSameName(column, name));
 
-/** Whether two cells hold the same, to type and bytes. */
+/** Checks whether two cells are equal, to type and bytes. */
 export const isSame = (left: unknown, right: unknown): boolean =>
   Buffer.isBuffer(left) ? Buffer.isBuffer(right) && left.equals(right) : left === right;
 
 /**
- * The first difference between two states of a store, or undefined.
+ * Returns the first difference between two states of a store, or undefined.
  *
- * @param passes whether a difference of the backfill's table is none. Default: each counts
+ * @param passes checks whether to ignore a difference. Default: ignores none
  */
 export function firstDifference(
   left: StoreContents,
@@ -108,7 +108,7 @@ export function firstDifference(
   return isSameSchema ? undefined : { table: 'The schema' };
 }
 
-/** The first difference between two states of one table, or undefined. */
+/** Returns the first difference between two states of one table, or undefined. */
 export function tableDifference(
   table: string,
   left: Table,

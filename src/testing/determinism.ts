@@ -5,17 +5,17 @@ import { derivedRows } from '../engine/derive.js';
 import { deriveRows, PROCESS_FAILED } from '../engine/process.js';
 import { rowSql, scopeSql } from '../engine/rows.js';
 import type { Key } from '../ledger/keys.js';
-import type { Backfill } from '../steps/define.js';
 import { isSame, withReadOnly } from './contents.js';
 import { BackfillTestError, differenceError, showKey } from './failure.js';
+import type { BackfillStep } from './options.js';
 
-/** What a backfill derives, by key: a value for each column, or the reason why the row is left alone. */
+/** Derived values by key: one per column, then the reason if the row is skipped. */
 export type DerivedByKey = ReadonlyMap<Key, readonly unknown[]>;
 
-/** What is derived of every row in scope; with keys, of those, in scope or not any more. */
+/** Derives the values of all rows in scope, or of the rows with these keys, even if no longer in scope. */
 export const deriveAll = async (
   path: string,
-  backfill: Backfill,
+  backfill: BackfillStep,
   keys?: Iterable<Key>,
 ): Promise<DerivedByKey> =>
   await withReadOnly(path, async (store) =>
@@ -28,16 +28,21 @@ const allOf = async <Row>(pages: AsyncIterable<Row[]>): Promise<Row[]> => {
   return rows;
 };
 
-async function read(store: Store, backfill: Backfill, where: string, limit: number): Promise<DerivedByKey> {
+async function read(
+  store: Store,
+  backfill: BackfillStep,
+  where: string,
+  limit: number,
+): Promise<DerivedByKey> {
   const rows = await derivedRows(store, await store.dialect.derive(store, backfill), { where, limit });
   return new Map(rows.map(({ key, values, failure }) => [key, [...values, failure]]));
 }
 
-const inScope = async (store: Store, backfill: Backfill): Promise<DerivedByKey> =>
+const inScope = async (store: Store, backfill: BackfillStep): Promise<DerivedByKey> =>
   await read(store, backfill, scopeSql(backfill, store.dialect), Number.MAX_SAFE_INTEGER);
 
-/** Each by itself, the last first: so that none is asked for right after the one that it followed before. */
-async function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Promise<DerivedByKey> {
+/** Derives rows one at a time, last first, so that none follows the same row as before. */
+async function ofKeys(store: Store, backfill: BackfillStep, keys: Iterable<Key>): Promise<DerivedByKey> {
   const { isOneOf } = await rowSql(store, backfill);
   return new Map(
     await flatMapEach([...keys].reverse(), async (key) => [
@@ -47,12 +52,12 @@ async function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Pr
 }
 
 /**
- * The error for a row of which something else is derived a second time, or undefined.
+ * Returns the error for the first row whose values differ, or undefined.
  *
- * @param when in words, when that was
+ * @param when phrase for the second time, for the message
  */
 export function nondeterminism(
-  backfill: Backfill,
+  backfill: BackfillStep,
   first: DerivedByKey,
   again: DerivedByKey,
   when: string,
@@ -67,7 +72,7 @@ export function nondeterminism(
       return differenceError('NOT_DETERMINISTIC', backfill, difference, ['as first derived', when]);
     }
     if (values[reasonAt] !== others[reasonAt]) {
-      const message = `Row ${showKey(key)} is left alone for ${values[reasonAt]} as first asked, and for ${others[reasonAt]} ${when}`;
+      const message = `Row ${showKey(key)} is skipped for ${values[reasonAt]} at first, and for ${others[reasonAt]} ${when}`;
       return new BackfillTestError('NOT_DETERMINISTIC', message, { key });
     }
   }
@@ -75,32 +80,32 @@ export function nondeterminism(
 }
 
 /**
- * Insists that a backfill derives the same of a row whenever it is asked: twice, alone, among others.
+ * Checks that a backfill derives the same values for a row when it is called again, for the row alone, and for the row among others.
  *
- * @returns what it derives
+ * @returns the derived values
  * @throws {BackfillTestError} `NOT_DETERMINISTIC`
  */
-export async function requireDeterminism(path: string, backfill: Backfill): Promise<DerivedByKey> {
+export async function requireDeterminism(path: string, backfill: BackfillStep): Promise<DerivedByKey> {
   const first = await deriveAll(path, backfill);
   const insist = (again: DerivedByKey, when: string): void => {
     const error = nondeterminism(backfill, first, again, when);
     if (error) throw error;
   };
-  insist(await deriveAll(path, backfill), 'when it is asked again');
-  insist(await deriveAll(path, backfill, first.keys()), 'of the row alone');
+  insist(await deriveAll(path, backfill), 'when derived again');
+  insist(await deriveAll(path, backfill, first.keys()), 'for the row alone');
   const [alone, together] = await deriveTogether(path, backfill, first);
-  const error = nondeterminism(backfill, alone, together, 'of the row among others');
+  const error = nondeterminism(backfill, alone, together, 'for the row among others');
   if (error) throw error;
   return first;
 }
 
 /**
- * Asks `process` for rows one by one, and for all at once in the other order. Rows on which it throws alone would keep it from the
- * others.
+ * Calls `process` with rows one by one, and with all at once in reverse order. Leaves out rows on which it throws alone, because it would
+ * then return nothing for the others.
  */
 async function deriveTogether(
   path: string,
-  backfill: Backfill,
+  backfill: BackfillStep,
   first: DerivedByKey,
 ): Promise<[alone: DerivedByKey, together: DerivedByKey]> {
   const { process, columns } = backfill;

@@ -1,9 +1,9 @@
 import type { Key } from '../ledger/keys.js';
-import type { Backfill } from '../steps/define.js';
 import { showValue } from '../verify/times.js';
 import type { Difference } from './contents.js';
+import type { BackfillStep } from './options.js';
 
-/** A stable name for what a backfill failed at; never renamed, never reused. */
+/** Stable code of a failure; never renamed, never reused. */
 export type BackfillTestCode =
   | 'NOT_DETERMINISTIC'
   | 'NOT_EXPECTED'
@@ -17,28 +17,28 @@ export type BackfillTestCode =
   | 'PROCESS_ENDED';
 
 const ROW_ALONE =
-  'Derive from the row alone: from no other row, no clock, and nothing that is kept between two calls';
-const TRIGGER = 'Look for a trigger that changes other cells than the backfill fills';
+  'Derive values from the row alone: from no other row, no clock, and no state kept between two calls';
+const TRIGGER = 'Find the trigger that changes other cells than the backfill fills';
 
-/** What to look for, by code. docs/testing.md says more about each; a test holds the two together. */
-export const HINT_BY_CODE: Readonly<Record<BackfillTestCode, string>> = {
+/** Hints by code, in English as the messages of assertions are. docs/testing.md describes each code. */
+const HINT_BY_CODE: Readonly<Record<BackfillTestCode, string>> = {
   NOT_DETERMINISTIC: ROW_ALONE,
-  PROCESS_THREW: 'Call it with a row of `rows` by itself',
-  NOT_EXPECTED: 'Mend the backfill, or what `expected` says',
+  PROCESS_THREW: 'Call it with a single row of `rows`',
+  NOT_EXPECTED: 'Fix the backfill, or `expected`',
   NOT_PRESERVED: TRIGGER,
-  SKIP_NOT_RECORDED: 'Let `scope` look at the row alone, and not at what has been filled',
-  NOT_VERIFIED: 'docs/verification.md says what each check looks at',
+  SKIP_NOT_RECORDED: 'Fix `scope`: it must depend on the row alone, not on filled columns',
+  NOT_VERIFIED: 'See docs/verification.md for the check',
   NOT_REVERTED: TRIGGER,
-  NOT_RESUMED: `${ROW_ALONE}, in whatever process`,
+  NOT_RESUMED: `${ROW_ALONE}, nor in a process`,
   NOT_CAUGHT_UP: ROW_ALONE,
-  PROCESS_ENDED: "Let the step's file end no process, and look at what it printed",
+  PROCESS_ENDED: "Check that the step's file does not end the process, and what it printed",
 };
 
 /**
- * A backfill does not do what it should: the first difference that the test found, in one sentence.
+ * A failure of a backfill under test: the first difference that was found, in one sentence.
  *
- * It names a key and a column, and never holds the contents of a column that the backfill read. Of the columns that it fills only timestamps
- * are shown. What `process` threw is told with its message, unless `showValues` is false.
+ * The message contains keys and columns, and never the contents of a column that the backfill reads. For columns that it fills, only
+ * timestamps are shown. If `process` threw, its message is shown, unless `showValues` is false.
  *
  * @example
  * await testBackfill({ file: 'backfills/002-names.js', schema: 'CREATE TABLE …', rows: [{ name: 'Ada' }] }).catch((error: unknown) => {
@@ -50,17 +50,17 @@ export class BackfillTestError extends Error {
   override readonly name = 'BackfillTestError';
   /** Stable name of the failure. */
   readonly code: BackfillTestCode;
-  /** Key of the row in which it was found; undefined where it is no row's. */
+  /** Key of the row; undefined if the failure does not concern a row. */
   readonly key: bigint | string | undefined;
-  /** Column in which it was found; undefined where it is no column's. */
+  /** The column; undefined if the failure does not concern a column. */
   readonly column: string | undefined;
-  /** What to look for. */
+  /** How to find or fix the cause. */
   readonly hint: string;
 
   /**
    * @param code stable name of the failure
-   * @param message one sentence saying what differs
-   * @param cell the row and the column, where it is theirs
+   * @param message the difference, in one sentence
+   * @param cell row and column, if it concerns one
    */
   constructor(
     code: BackfillTestCode,
@@ -75,20 +75,20 @@ export class BackfillTestError extends Error {
   }
 }
 
-/** A cell's name in a sentence. */
+/** Formats the name of a cell for a message. */
 export const cellName = (key: Key, column: string): string => `${column} of row ${showKey(key)}`;
 
-/** A key in a sentence. */
+/** Formats a key for a message. */
 export const showKey = (key: Key): string => (typeof key === 'string' ? JSON.stringify(key) : String(key));
 
 /**
- * The error for a difference between two states of a store.
+ * Returns the error for a difference between two states of a store.
  *
- * @param when in words, when the first of them and the second were: `after \`up\``
+ * @param when phrases for the two states, such as `after \`up\``
  */
 export function differenceError(
   code: BackfillTestCode,
-  backfill: Backfill,
+  backfill: BackfillStep,
   { table, key, column, left, right }: Difference,
   when: readonly [left: string, right: string],
 ): BackfillTestError {
@@ -96,7 +96,7 @@ export function differenceError(
     return new BackfillTestError(code, `${table} is not the same ${when[0]} and ${when[1]}`);
   if (column === undefined) {
     const [is, isNot] = left === undefined ? [when[1], when[0]] : when;
-    const message = `Row ${showKey(key)} of ${table} is there ${is}, and not ${isNot}`;
+    const message = `Row ${showKey(key)} of ${table} exists ${is}, and not ${isNot}`;
     return new BackfillTestError(code, message, { key });
   }
   const isOwn = backfill.columns.some(({ name }) => name === column);
@@ -108,11 +108,11 @@ export function differenceError(
   );
 }
 
-/** A value of a column that the backfill does not fill may be a payload: nothing of it is shown. */
+/** Formats a value. A column that the backfill does not fill may be a payload, so its values are not shown. */
 const shown = (value: unknown, isOwn: boolean): string =>
   isOwn || value === null ? showValue(value) : '‹a value›';
 
-/** Where two texts begin to differ, which tells nothing of what stands there. */
+/** Returns a phrase for the position at which two texts differ, which discloses nothing of their contents. */
 function whereApart(left: unknown, right: unknown): string {
   if (typeof left !== 'string' || typeof right !== 'string') return '';
   let at = 0;

@@ -6,24 +6,24 @@ import { applyBackfillStep } from '../run/runner.js';
 import type { Subject } from './options.js';
 import { runOptions } from './seed.js';
 
-/** Where a run is interrupted: within the transaction of its next batch, or right behind its commit. */
+/** The point of an interruption: in the transaction of the next batch, or just after its COMMIT. */
 export interface Interruption {
   readonly direction: 'up' | 'down';
-  readonly at: 'in a batch' | 'behind a batch';
+  readonly at: 'in a batch' | 'after a batch';
 }
 
-/** What runs a backfill and interrupts it. */
+/** Runs a backfill and interrupts it. */
 export interface FaultInjector {
-  /** How. */
+  /** The means of interruption. */
   readonly by: 'SIGKILL' | 'exception';
-  /** Runs it on a store; it is done where no batch was left. */
+  /** Runs the backfill on a store. Returns `done` if no batch was left to interrupt. */
   readonly run: (path: string, interruption: Interruption) => Promise<'interrupted' | 'done'>;
   readonly close: () => Promise<void>;
 }
 
 class Thrown extends Error {}
 
-/** A ledger that throws once it has recorded a batch, or removed one: in the transaction of its updates. */
+/** Returns a ledger that throws after recording or deleting a batch, in the batch's transaction. */
 function throwingLedger(ledger: Ledger): Ledger {
   return {
     ...ledger,
@@ -39,7 +39,7 @@ function throwingLedger(ledger: Ledger): Ledger {
   };
 }
 
-/** Interrupts by an exception in this process: for definitions with functions, which no other process can be handed. */
+/** Interrupts by an exception in this process: for definitions with functions, which cannot be sent to another process. */
 export const throwing = (subject: Subject): FaultInjector => ({
   by: 'exception',
   async run(path, { direction, at }) {

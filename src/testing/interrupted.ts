@@ -10,10 +10,10 @@ import { copyStore, runOptions } from './seed.js';
 const UNINTERRUPTED = 'after an uninterrupted `up`';
 
 /**
- * Runs `up` and `down`, each interrupted in every batch and behind every batch, and resumed each time; then `up` once more.
+ * Runs `up` and `down`, each interrupted in every batch and after every batch, and resumed each time; then `up` once more.
  *
- * @returns how often they were interrupted
- * @throws {BackfillTestError} `NOT_RESUMED` where something else comes of it than without, `NOT_VERIFIED`
+ * @returns number of interruptions
+ * @throws {BackfillTestError} `NOT_RESUMED` if the result differs from the baseline, `NOT_VERIFIED`
  */
 export async function requireResumption(
   subject: Subject,
@@ -43,11 +43,14 @@ export async function requireResumption(
   await runUp(subject, path);
   const again = firstDifference(after, await now());
   if (again)
-    throw differenceError('NOT_RESUMED', step, again, [UNINTERRUPTED, 'after one behind such a `down`']);
+    throw differenceError('NOT_RESUMED', step, again, [
+      UNINTERRUPTED,
+      'after one that follows such a `down`',
+    ]);
   return ups + downs;
 }
 
-/** Interrupts a run in its first batch, behind it, in the next one, and so on, until there is none. */
+/** Interrupts a run in its first batch, after it, in the next one, and so on, until no batch is left. */
 async function interruptEach(
   subject: Subject,
   path: string,
@@ -55,7 +58,7 @@ async function interruptEach(
   injector: FaultInjector,
 ): Promise<number> {
   for (let count = 0; ; count += 1) {
-    const at = count % 2 === 0 ? 'in a batch' : 'behind a batch';
+    const at = count % 2 === 0 ? 'in a batch' : 'after a batch';
     const before = await readContents(path, subject.step);
     if ((await injector.run(path, { direction, at })) === 'done') return count;
     const changed = at === 'in a batch' && firstDifference(before, await readContents(path, subject.step));
@@ -68,7 +71,7 @@ async function interruptEach(
   }
 }
 
-/** By the ledger, the interrupted run has filled and left alone what the uninterrupted one has, each cell once. */
+/** Checks that, by the ledger, the interrupted run filled and skipped the same cells as the uninterrupted one, each once. */
 function requireOnce(uninterrupted: LedgerState, { cells, skips, rowsScanned }: LedgerState): void {
   const batches = new Map<string, number>();
   for (const { key, column, batch } of cells) {
@@ -82,18 +85,18 @@ function requireOnce(uninterrupted: LedgerState, { cells, skips, rowsScanned }: 
   }
   const lost = uninterrupted.cells.find(({ key, column }) => !batches.has(`${typeof key} ${key} ${column}`));
   if (lost) {
-    const message = `${cellName(lost.key, lost.column)} was filled, and the ledger does not know it once the run was interrupted`;
+    const message = `${cellName(lost.key, lost.column)} was filled, but is missing from the ledger if the run is interrupted`;
     throw new BackfillTestError('NOT_RESUMED', message, lost);
   }
   for (const [i, skip] of uninterrupted.skips.entries()) {
     const other = skips[i];
     if (other?.key === skip.key && other.target === skip.target && other.reason === skip.reason) continue;
-    const message = `${cellName(skip.key, skip.target)} is left alone for ${skip.reason}, and not where the run is interrupted`;
+    const message = `${cellName(skip.key, skip.target)} is skipped for ${skip.reason}, but not if the run is interrupted`;
     throw new BackfillTestError('NOT_RESUMED', message, { key: skip.key });
   }
   if (rowsScanned === uninterrupted.rowsScanned) return;
   throw new BackfillTestError(
     'NOT_RESUMED',
-    `An uninterrupted \`up\` reads ${uninterrupted.rowsScanned} rows, and one that was interrupted ${rowsScanned}`,
+    `An uninterrupted \`up\` reads ${uninterrupted.rowsScanned} rows, an interrupted one ${rowsScanned}`,
   );
 }

@@ -3,60 +3,62 @@ import { fileURLToPath } from 'node:url';
 import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { BackfillDefinition, CellValue, SchemaStepDefinition, SqlStepDefinition } from '../index.js';
-import { msg } from '../messages/message.js';
-import type { BackfillStep } from '../migrate/session.js';
+import { type Message, msg } from '../messages/message.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 import { isDefinition, loadStep } from '../steps/load.js';
 
-/** A URL of a file, as `new URL('../backfills/002-names.js', import.meta.url)`. */
+/** A URL of a file, such as `new URL('../backfills/002-names.js', import.meta.url)`. */
 export interface FileUrl {
   readonly href: string;
 }
 
-/** A row of the backfill's table: values by column. A column that is left out has its default. */
+/** A row of the backfill's table: values by column. Missing columns have their default. */
 export type TestRow = Readonly<Record<string, CellValue>>;
 
 /** The store that a backfill is tested on. */
 export interface SeedOptions {
   /**
-   * What makes the tables, in order: SQL, and steps by `defineSchemaStep` and `defineSqlStep`. The columns to fill are among them. It may put rows into
-   * other tables; those of the backfill's own belong in `rows`.
+   * SQL, and steps by `defineSchemaStep` and `defineSqlStep`, that create the tables, including the columns to fill. They may insert rows
+   * into other tables; those of the backfill's table belong in `rows`.
    */
   readonly schema: string | readonly (string | SchemaStepDefinition | SqlStepDefinition)[];
-  /** The rows of the backfill's table: a few dozen, with all that your data have of odd ones. */
+  /** Rows of the backfill's table: a few dozen, including every kind of unusual row in your data. */
   readonly rows: readonly TestRow[];
-  /** What is to stand in rows after `up`: the key, and columns that the backfill fills. Default: nothing is insisted on. */
+  /** Expected rows after `up`: the key, and columns that the backfill fills. Default: none. */
   readonly expected?: readonly TestRow[];
-  /** Rows of a batch. Default: a fifth of `rows`, so that there are about five batches. */
+  /** Rows per batch. Default: a fifth of `rows`, for about five batches. */
   readonly batchRows?: number;
   /** Whether updates may fire triggers. Default false. */
   readonly allowTriggers?: boolean;
-  /** Whether errors hold what `process`, the step's file or the database said, which may quote these rows. Default true. */
+  /** Whether errors contain messages of `process`, the step's file and the database, which may quote these rows. Default true. */
   readonly showValues?: boolean;
 }
 
-/** A backfill in a file of its own. */
+/** Options for a backfill in a step file. */
 export interface FileTestOptions extends SeedOptions {
-  /** The step's file, compiled; a path is relative to the current folder. */
+  /** The compiled step file; a path is relative to the current folder. */
   readonly file: string | FileUrl;
 }
 
-/** A backfill that stands in the test. */
+/** Options for a backfill that is defined in the test. */
 export interface InlineTestOptions extends SeedOptions {
   /**
-   * The definition. One with functions can not be handed to another process: its runs are interrupted by an exception instead of
-   * SIGKILL, and `interruptedBy` of the outcome says so.
+   * The definition. One with functions cannot be sent to another process: its runs are interrupted by an exception instead of SIGKILL,
+   * and `interruptedBy` of the result is `exception`.
    */
   readonly backfill: BackfillDefinition;
 }
 
-/** What {@link testBackfill} takes. */
+/** Options of {@link testBackfill}. */
 export type TestBackfillOptions = FileTestOptions | InlineTestOptions;
 
-/** A backfill under test, with what makes its store. */
+/** A backfill with its name. */
+export type BackfillStep = BackfillDefinition & { readonly name: string; readonly path: string };
+
+/** A backfill under test, and the contents of its store. */
 export interface Subject {
   readonly step: BackfillStep;
-  /** Its file; undefined where it stands in the test. */
+  /** Its file; undefined if it is defined in the test. */
   readonly file: string | undefined;
   readonly schema: readonly (string | SchemaStepDefinition | SqlStepDefinition)[];
   readonly rows: readonly TestRow[];
@@ -69,7 +71,7 @@ export interface Subject {
 const WHAT = 'testBackfill()';
 const KNOWN = ['file', 'backfill', 'schema', 'rows', 'expected', 'batchRows', 'allowTriggers', 'showValues'];
 
-const invalidOption = (name: string, expected: string, value: unknown): BackfillError =>
+const invalidOption = (name: string, expected: Message, value: unknown): BackfillError =>
   new BackfillError(
     'USAGE',
     msg('Expected `{option}` in {what} to be {expected}, got `{value}`', {
@@ -84,19 +86,19 @@ const invalidOption = (name: string, expected: string, value: unknown): Backfill
 /**
  * Validates the options, and loads the step.
  *
- * @throws {BackfillError} `USAGE` naming the option that is missing, unknown or of the wrong kind; `STEP_INVALID` where a file has no backfill
+ * @throws {BackfillError} `USAGE` naming an option that is missing, unknown or of the wrong type; `STEP_INVALID` if a file has no backfill
  */
 export async function readOptions(options: TestBackfillOptions): Promise<Subject> {
   refuseUnknownOptions(options, KNOWN, WHAT, 'USAGE');
   const { rows, expected = [], batchRows, allowTriggers = false, showValues = true } = options;
   checkRows('rows', rows);
   checkRows('expected', expected);
-  if (rows.length === 0) throw invalidOption('rows', 'a list of rows, one at least', '[]');
+  if (rows.length === 0) throw invalidOption('rows', msg('a list of at least one row'), '[]');
   if (batchRows !== undefined && !(Number.isSafeInteger(batchRows) && batchRows > 0))
-    throw invalidOption('batchRows', 'a positive integer', batchRows);
+    throw invalidOption('batchRows', msg('a positive integer'), batchRows);
   if (typeof allowTriggers !== 'boolean')
-    throw invalidOption('allowTriggers', 'true or false', allowTriggers);
-  if (typeof showValues !== 'boolean') throw invalidOption('showValues', 'true or false', showValues);
+    throw invalidOption('allowTriggers', msg('true or false'), allowTriggers);
+  if (typeof showValues !== 'boolean') throw invalidOption('showValues', msg('true or false'), showValues);
   const schema = checkedSchema(options.schema);
   const { step, file } = await readStep(options);
   const names = [step.key, ...step.columns.map(({ name }) => name)];
@@ -114,13 +116,13 @@ async function readStep(
   if ((file === undefined) === (backfill === undefined)) {
     throw new BackfillError(
       'USAGE',
-      `${WHAT} takes either \`file\` or \`backfill\``,
-      "Write file: new URL('../backfills/NAME.js', import.meta.url), or backfill: defineBackfill({ … })",
+      msg('testBackfill() requires either `file` or `backfill`'),
+      msg("Set file: new URL('../backfills/NAME.js', import.meta.url), or backfill: defineBackfill({ … })"),
     );
   }
   if (backfill !== undefined) {
     if (!isDefinition(backfill) || backfill.kind !== 'backfill')
-      throw invalidOption('backfill', 'made by defineBackfill()', backfill);
+      throw invalidOption('backfill', msg('the result of defineBackfill()'), backfill);
     return { step: { ...backfill, name: 'backfill', path: WHAT }, file: undefined };
   }
   const path = pathOf(file);
@@ -128,8 +130,8 @@ async function readStep(
   if (step.kind !== 'backfill') {
     throw new BackfillError(
       'STEP_INVALID',
-      `The step file ${path} holds no backfill`,
-      'Name the file of one: export default defineBackfill({ … })',
+      msg('The step file {path} does not declare a backfill', { path }),
+      msg('Set `file` to one with: export default defineBackfill({ … })'),
     );
   }
   return { step: { ...step, name: basename(path, extname(path)) }, file: path };
@@ -147,12 +149,12 @@ function checkedSchema(schema: unknown): Subject['schema'] {
     const isSql = typeof part === 'string' && part.trim() !== '';
     const isStep = isDefinition(part) && (part.kind === 'schema' || part.kind === 'sql');
     if (!isSql && !isStep)
-      throw invalidOption('schema', 'SQL, or steps by defineSchemaStep() or defineSqlStep()', part);
+      throw invalidOption('schema', msg('SQL, or steps by defineSchemaStep() or defineSqlStep()'), part);
   }
   return parts as Subject['schema'];
 }
 
-/** Whether SQLite can hold a value as it is. */
+/** Checks whether SQLite can store a value unchanged. */
 const isCellValue = (value: unknown): boolean =>
   value === null ||
   typeof value === 'string' ||
@@ -161,24 +163,24 @@ const isCellValue = (value: unknown): boolean =>
   value instanceof Uint8Array;
 
 function checkRows(option: 'rows' | 'expected', rows: unknown): void {
-  if (!Array.isArray(rows)) throw invalidOption(option, 'a list of rows', rows);
+  if (!Array.isArray(rows)) throw invalidOption(option, msg('a list of rows'), rows);
   for (const [i, row] of (rows as unknown[]).entries()) {
     if (typeof row !== 'object' || row === null)
-      throw invalidOption(`${option}[${i}]`, 'values by column', row);
+      throw invalidOption(`${option}[${i}]`, msg('values by column'), row);
     for (const [column, value] of Object.entries(row))
       if (!isCellValue(value))
         throw invalidOption(
           `${option}[${i}].${column}`,
-          'a string, a finite number, a bigint, bytes or null',
+          msg('a string, a finite number, a bigint, bytes or null'),
           typeof value,
         );
   }
 }
 
-/** A misspelt column would never be compared. */
+/** Refuses columns that would never be compared, such as a misspelt one. */
 function refuseOtherCells(row: TestRow, names: readonly string[]): void {
   refuseUnknownOptions(row, names, `\`expected\` of ${WHAT}`, 'USAGE');
   const key = names[0] ?? '';
   if (!Object.keys(row).some((name) => isSameName(name, key)))
-    throw invalidOption('expected', `rows that have their key, ${key}`, Object.keys(row).join(', '));
+    throw invalidOption('expected', msg('rows with their key, {key}', { key }), Object.keys(row).join(', '));
 }

@@ -16,10 +16,10 @@ interface Cell {
 }
 
 /**
- * Puts values of the application's own into one cell a column before `up`, and into another after it, and insists that all stand
- * behind `up` and `down`, with everything else taken back.
+ * Writes values as the application into one cell per column before `up`, and into another after it. Checks that `up` and `down` keep them,
+ * and that `down` reverts everything else.
  *
- * @returns how many values were put
+ * @returns number of values written
  * @throws {BackfillTestError} `NOT_PRESERVED`
  */
 export async function requirePreserved(
@@ -57,7 +57,7 @@ export async function requirePreserved(
     subject,
     cells.flatMap((column) => column.slice(0, 1)),
   );
-  await runUp(subject, path); // a check of the backfill's own may not like the values
+  await runUp(subject, path); // not required to verify: a project-specific rule may reject the values
   await insist(withCells(filled, early), ['before `up`, as the application had it,', 'after it']);
   const late = writeCells(
     path,
@@ -69,7 +69,7 @@ export async function requirePreserved(
   return early.length + late.length;
 }
 
-/** A table in which some cells hold something else. */
+/** Returns a table with some cells replaced. */
 function withCells(table: Table, cells: readonly Cell[]): Table {
   const rows = new Map(table.rows);
   for (const { key, column, value } of cells)
@@ -77,7 +77,7 @@ function withCells(table: Table, cells: readonly Cell[]): Table {
   return { ...table, rows };
 }
 
-/** Writes another value into each cell; those that a constraint refuses are left out. */
+/** Writes another value into each cell, and returns the written ones: a constraint may reject some. */
 function writeCells(path: string, { step }: Subject, cells: readonly Cell[]): Cell[] {
   const written: Cell[] = [];
   asApplication(path, (db) => {

@@ -1,17 +1,16 @@
 import { flatMapEach } from '../each.js';
+import type { BackfillSkips, Verification } from '../index.js';
 import type { Key } from '../ledger/keys.js';
 import { openLedger } from '../ledger/ledger.js';
-import type { SkipRecord } from '../ledger/records.js';
 import { down } from '../migrate/down.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { up } from '../migrate/up.js';
-import type { Verification } from '../verify/verify.js';
 import { withReadOnly } from './contents.js';
 import { BackfillTestError } from './failure.js';
 import type { Subject } from './options.js';
 import { runOptions } from './seed.js';
 
-/** Runs `up`. Its verification may fail: that is for {@link requireVerified} to say, once what was filled has been looked at. */
+/** Runs `up`. Does not throw if its verification fails: the filled cells are compared first, then {@link requireVerified} throws. */
 export async function runUp(
   subject: Subject,
   path: string,
@@ -22,16 +21,16 @@ export async function runUp(
   return verifications.at(-1);
 }
 
-/** Takes the backfill back. */
+/** Reverts the backfill. */
 export async function runDown(subject: Subject, path: string): Promise<void> {
   const { error } = await down(runOptions(subject, path), { migrations: [subject.step.name] });
   if (error) throw error;
 }
 
 /**
- * Insists that a verification has not failed.
+ * Checks that a verification has not failed.
  *
- * @param when in words, after what it was
+ * @param when phrase for its time, for the message
  * @throws {BackfillTestError} `NOT_VERIFIED`
  */
 export function requireVerified(verification: Verification | undefined, when: string): void {
@@ -46,19 +45,19 @@ export function requireVerified(verification: Verification | undefined, when: st
   );
 }
 
-/** What the ledger says of a backfill. */
+/** Records of a backfill in the ledger. */
 export interface LedgerState {
-  /** Number of each batch, first to last. */
+  /** Numbers of the batches, first to last. */
   readonly batches: readonly number[];
   readonly rowsScanned: number;
-  /** Each cell that was filled, as often as it was, with its batch. */
+  /** Filled cells with their batch; one that was filled twice is listed twice. */
   readonly cells: readonly { readonly key: Key; readonly column: string; readonly batch: number }[];
-  readonly skips: readonly SkipRecord[];
-  /** Whether the backfill is in the ledger at all. */
+  readonly skips: BackfillSkips['skips'];
+  /** Whether the backfill is in the ledger. */
   readonly isStarted: boolean;
 }
 
-/** Reads the ledger. */
+/** Reads the records of a backfill from the ledger. */
 export const readLedger = async (path: string, { step: { name } }: Subject): Promise<LedgerState> =>
   await withReadOnly(path, async (store) => {
     const ledger = openLedger(store);

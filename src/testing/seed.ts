@@ -5,22 +5,23 @@ import { identifier } from '../db/sql.js';
 import { connect } from '../db/sqlite/connection.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
-import type { CellValue } from '../index.js';
+import type { CellValue, SchemaStepDefinition, SqlStepDefinition } from '../index.js';
 import { openLedger } from '../ledger/ledger.js';
-import { msg } from '../messages/message.js';
+import { type MessageValue, msg } from '../messages/message.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { applySchemaStep, applySqlStep } from '../run/schema.js';
-import type { Step } from '../steps/step.js';
 import type { Subject, TestRow } from './options.js';
 
-/** The steps of the schema, named so that they come before any other. */
-function schemaSteps({ schema }: Pick<Subject, 'schema'>): Step[] {
+type SchemaStep = (SchemaStepDefinition | SqlStepDefinition) & Pick<Subject['step'], 'name' | 'path'>;
+
+/** Returns the steps of the schema, with names that sort before all others. */
+function schemaSteps({ schema }: Pick<Subject, 'schema'>): SchemaStep[] {
   return schema.flatMap((part, i) =>
     typeof part === 'string' ? [] : [{ ...part, name: ` schema-${i + 1}`, path: 'testBackfill()' }],
   );
 }
 
-/** The project that a backfill under test is in, and how its runs go. */
+/** Returns the project of a backfill under test, with the options of its runs. */
 export const runOptions = (subject: Subject, path: string): MigratorOptions => ({
   project: {
     config: { kind: 'config', database: { path }, steps: [], requires: {} },
@@ -28,17 +29,17 @@ export const runOptions = (subject: Subject, path: string): MigratorOptions => (
   },
   path,
   batchRows: subject.batchRows,
-  targetBatchMs: 600_000, // each batch is as large as asked for, on the slowest machine
+  targetBatchMs: 600_000, // only `batchRows` limits a batch, even on the slowest machine
   pace: 'full',
   backup: false,
   allowTriggers: subject.allowTriggers,
 });
 
-/** Makes a store with the schema, and with rows in the backfill's table. */
+/** Creates a store with the schema, and with rows in the backfill's table. */
 export async function makeStore(path: string, subject: Subject, rows: readonly TestRow[]): Promise<void> {
   asApplication(path, (db) => {
     db.pragma('journal_mode = WAL');
-    db.pragma('user_version = 1'); // an empty file would be no store
+    db.pragma('user_version = 1'); // an empty file is not a store
   });
   const steps = schemaSteps(subject).values();
   for (const part of subject.schema) {
@@ -54,22 +55,22 @@ export async function makeStore(path: string, subject: Subject, rows: readonly T
     if (count !== 1) {
       throw new BackfillError(
         'TABLE_MISSING',
-        `\`schema\` of testBackfill() makes no table ${table}`,
-        'Give the CREATE TABLE of the table that the backfill names',
+        msg('`schema` of testBackfill() does not create the table {table}', { table }),
+        msg('Add the CREATE TABLE of the table that the backfill names'),
       );
     }
     if (db.prepare(`SELECT 1 FROM ${identifier(table)} LIMIT 1`).get() !== undefined) {
       throw new BackfillError(
         'USAGE',
-        `\`schema\` of testBackfill() puts rows into ${table}`,
-        'Give them as `rows`: some of them are written while the backfill runs',
+        msg('`schema` of testBackfill() inserts rows into {table}', { table }),
+        msg('Pass them as `rows`: some of them are written while the backfill runs'),
       );
     }
     insertRows(db, table, rows);
   });
 }
 
-async function applyStep(path: string, step: Step | undefined): Promise<void> {
+async function applyStep(path: string, step: SchemaStep | undefined): Promise<void> {
   const store = openSqlite(locateStore(path), { access: 'write' });
   try {
     if (step?.kind === 'schema') await applySchemaStep(store, openLedger(store), step);
@@ -79,13 +80,13 @@ async function applyStep(path: string, step: Step | undefined): Promise<void> {
   }
 }
 
-/** Writes rows into a table, in one transaction. */
+/** Inserts rows into a table in one transaction. */
 export function insertRows(db: Database.Database, table: string, rows: readonly TestRow[]): void {
   db.transaction(() => {
     for (const [i, row] of rows.entries()) {
       const names = Object.keys(row);
       const list = `(${names.map(identifier).join(', ')}) VALUES (${names.map(() => '?').join(', ')})`;
-      withContext(`row ${i + 1} of \`rows\``, () =>
+      withContext(msg('row {number} of `rows`', { number: i + 1 }), () =>
         db
           .prepare(`INSERT INTO ${identifier(table)} ${names.length > 0 ? list : 'DEFAULT VALUES'}`)
           .run(...Object.values(row).map(bound)),
@@ -94,11 +95,11 @@ export function insertRows(db: Database.Database, table: string, rows: readonly 
   })();
 }
 
-/** A value as it is bound: an integer as one, where the driver would make a real of it. */
+/** Converts integers to bigint, because the driver would bind a number as a real. */
 export const bound = (value: CellValue): unknown =>
   typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
 
-function withContext(where: string, act: () => unknown): void {
+function withContext(where: MessageValue, act: () => unknown): void {
   try {
     act();
   } catch (error) {
@@ -106,7 +107,7 @@ function withContext(where: string, act: () => unknown): void {
   }
 }
 
-/** Changes a store by a connection of its own, as the application does, and closes it. */
+/** Changes a store on a separate connection, as the application does. */
 export function asApplication(path: string, act: (db: Database.Database) => void): void {
   const db = connect(path);
   try {
@@ -118,7 +119,7 @@ export function asApplication(path: string, act: (db: Database.Database) => void
   }
 }
 
-/** Copies a store to which nobody has a connection. */
+/** Copies a store that has no open connection. */
 export function copyStore(from: string, to: string): string {
   copyFileSync(from, to);
   return to;

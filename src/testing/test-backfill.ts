@@ -15,42 +15,41 @@ import { readOptions, type Subject, type TestBackfillOptions } from './options.j
 import { requirePreserved } from './preserved.js';
 import { makeStore } from './seed.js';
 
-/** What was tested, in counts: a test that insists on them notices when its rows test less than they did. */
+/** Counts of what was tested. Assert on them to notice if `rows` test less than before. */
 export interface TestBackfillResult {
-  /** Name of the step; `backfill` where it stands in the test. */
+  /** Name of the step; `backfill` if it is defined in the test. */
   readonly backfill: string;
-  /** Rows that the backfill's scope holds. */
+  /** Rows in the backfill's scope. */
   readonly rowsInScope: number;
   /** Cells that `up` fills. */
   readonly cellsFilled: number;
-  /** What it leaves alone, by key, with the reason. */
+  /** Skips, by key. */
   readonly skips: BackfillSkips['skips'];
   /** Batches of an uninterrupted `up`. */
   readonly batches: number;
-  /** How often `up` and `down` were interrupted. */
+  /** Interruptions of `up` and `down`. */
   readonly interruptions: number;
-  /** How: by SIGKILL, or by an exception where the definition stands in the test and holds functions. */
+  /** The means of interruption; `exception` if the definition is in the test and has functions. */
   readonly interruptedBy: 'SIGKILL' | 'exception';
   /** Cells that were compared with `expected`. */
   readonly expectedCells: number;
   /** Rows that were written while `up` ran. */
   readonly concurrentRows: number;
-  /** Values of the application's own that were put into the columns, before `up` and after it. */
+  /** Values that were written as the application, before `up` and after it. */
   readonly valuesKept: number;
 }
 
 /**
- * Tests a backfill on a real SQLite file, in a temporary folder: fills, verifies and takes back; interrupts `up` and `down` in every batch
- * and behind every batch, by SIGKILL, and resumes them; writes rows while it runs, and values of the application's own. Each state is
- * compared with what it has to be, cell by cell.
+ * Tests a backfill on a real SQLite file in a temporary folder. Fills, verifies and reverts; interrupts `up` and `down` in every batch and
+ * after every batch, by SIGKILL, and resumes them; writes rows during the run, and values into columns as the application. Compares each
+ * state with the expected one, cell by cell.
  *
- * It does so in some seconds for a few dozen rows, and needs no test framework: it resolves, or rejects.
+ * Takes a few seconds for a few dozen rows. Works with any test framework: it resolves or rejects.
  *
- * @param options see {@link FileTestOptions}, and {@link InlineTestOptions} for a definition that stands in the test
- * @returns what was tested
- * @throws {BackfillTestError} the first difference that was found, with its key and column
- * @throws {BackfillError} `USAGE` for an option that is missing, unknown or of the wrong kind; `STEP_INVALID`, `KEY_UNSUITABLE`, `COLUMN_MISSING`,
- *   `PROCESS_FAILED`, and the other codes of `up` for a backfill that can not be run at all
+ * @param options see {@link FileTestOptions}, and {@link InlineTestOptions} for a definition in the test
+ * @throws {BackfillTestError} for the first difference, with its key and column
+ * @throws {BackfillError} `USAGE` for an option that is missing, unknown or of the wrong type; `STEP_INVALID`, `KEY_UNSUITABLE`,
+ *   `COLUMN_MISSING`, `PROCESS_FAILED` and the other codes of `up` if the backfill cannot run at all
  *
  * @example
  * await testBackfill({
@@ -80,16 +79,17 @@ export async function testBackfill(options: TestBackfillOptions): Promise<TestBa
   }
 }
 
-/** An error of this package with the message of what caused it: an error of the project's own code, or of the database. */
+/** Appends the message of the root cause, an error of the project's code or of the database. */
 function withItsCause(error: unknown): unknown {
   let cause = error;
   while (cause instanceof BackfillError) cause = cause.cause;
   if (!(error instanceof BackfillError) || cause === undefined) return error;
-  return new BackfillError(error.code, `${error.message}: ${messageOf(cause)}`, error.hint, { cause: error });
+  const message = `${error.message}: ${messageOf(cause)}`;
+  return new BackfillError(error.code, message, error.texts.hint, { cause: error });
 }
 
 async function testIn(folder: string, subject: Subject): Promise<TestBackfillResult> {
-  const [seed, ...paths] = ['seed', 'whole', 'interrupted', 'meanwhile', 'standing'].map((name) =>
+  const [seed, ...paths] = ['seed', 'whole', 'interrupted', 'concurrent', 'preserved'].map((name) =>
     join(folder, `${name}.db`),
   ) as [string, string, string, string, string];
   await makeStore(seed, subject, subject.rows);
@@ -117,7 +117,7 @@ async function testIn(folder: string, subject: Subject): Promise<TestBackfillRes
   }
 }
 
-/** Up to ten rows on which `process` throws are exceptions to a run; when they are all there are, nothing was tested. */
+/** Checks that `process` did not throw on all rows in scope: a run tolerates up to ten such rows, and would test nothing. */
 function requireSomeDerived(
   { step, showValues }: Subject,
   { ledger: { skips }, rowsInScope }: Baseline,

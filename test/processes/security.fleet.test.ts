@@ -71,7 +71,7 @@ describe('a fleet among several users', () => {
     ]);
     expect(result.code).to.equal(1);
     expect(stores[1]?.output.error?.message).to.equal(
-      `The link ${at('b/store.db')} belongs to user id ${OTHER}, and a pattern does not follow links of other users`,
+      `The link ${at('b/store.db')} belongs to user id ${OTHER}; patterns do not follow links of other users`,
     );
     expect(bytesOf(own)).to.deep.equal(bytes);
     expect(isFilled(at('a/store.db'))).to.equal(true);

@@ -140,27 +140,27 @@ describe('testBackfill', () => {
       backfill: defineBackfill({ ...sized, reads: [], columns: ['size'], process: counting }),
     });
     expect(message).to.equal(
-      'size of row 1 is ‹not a timestamp, a number› as first derived, and another when it is asked again',
+      'size of row 1 is ‹not a timestamp, a number› as first derived, and another when derived again',
     );
     const crowd: ProcessFunction = (rows) => rows.map(() => ({ size: rows.length }));
     expect(
       await failing('NOT_DETERMINISTIC', {
         backfill: defineBackfill({ ...sized, reads: [], columns: ['size'], process: crowd }),
       }),
-    ).to.match(/^size of row 1 .* of the row alone$/);
+    ).to.match(/^size of row 1 .* for the row alone$/);
     const reasons: ProcessFunction = (rows, { skip }) =>
       rows.map(() => skip(rows.length > 1 ? 'MANY' : 'ALONE'));
     expect(
       await failing('NOT_DETERMINISTIC', {
         backfill: defineBackfill({ ...sized, reads: [], columns: ['size'], process: reasons }),
       }),
-    ).to.equal('Row 1 is left alone for MANY as first asked, and for ALONE of the row alone');
+    ).to.equal('Row 1 is skipped for MANY at first, and for ALONE for the row alone');
     const filled = sql('(SELECT count(size) FROM people)');
     expect(
       await failing('NOT_DETERMINISTIC', {
         backfill: defineBackfill({ ...sized, columns: { size: filled } }),
       }),
-    ).to.match(/^The value of size .* with key 1 is another one once the row is filled/);
+    ).to.match(/^The value of size .* with key 1 changes once the row is filled/);
   });
 
   it('finds a value that depends on the process, and a process that ends by itself', async () => {
@@ -172,7 +172,7 @@ describe('testBackfill', () => {
     );
     const exiting = `process.pid === ${process.pid} ? 1 : process.exit(7)`;
     expect(await failing('PROCESS_ENDED', { file: file('003-exit.js', step(exiting)) })).to.equal(
-      'The process that was to run `up` ended by itself, with exit code 7',
+      'The process for `up` ended by itself, with exit code 7',
     );
   });
 
@@ -190,7 +190,7 @@ describe('testBackfill', () => {
     const others = sql('(SELECT count(*) FROM people)');
     expect(
       await failing('NOT_CAUGHT_UP', { backfill: defineBackfill({ ...sized, columns: { size: others } }) }),
-    ).to.match(/^size of row 1 .* where some were written while it ran$/);
+    ).to.match(/^size of row 1 .* if some were written while it ran$/);
   });
 
   it('finds rows that leave the scope as others are filled', async () => {
@@ -264,6 +264,6 @@ describe('testBackfill', () => {
       `import { defineSqlStep } from 'umzug-backfill'; export default defineSqlStep({ up: ['SELECT 1'] });`,
     );
     const other = await testBackfill({ ...people, file: path }).catch((thrown: Error) => thrown);
-    expect((other as Error).message).to.equal(`The step file ${path} holds no backfill`);
+    expect((other as Error).message).to.equal(`The step file ${path} does not declare a backfill`);
   });
 });

@@ -1,5 +1,5 @@
 import { BackfillError } from '../../errors.js';
-import { msg } from '../../messages/message.js';
+import { english, msg } from '../../messages/message.js';
 import { shellWord } from '../../shell.js';
 import type { FolderCommand } from '../cli.js';
 import { errorJson } from '../text.js';
@@ -16,17 +16,25 @@ export const lintCommand: FolderCommand = {
     const { dbPath: path, sqlite, trustConfig } = options;
     const project = await loadProject(folder, { trustConfig });
     if (path !== undefined) enter(path, project);
-    const result = await lint(project.steps, { only: args, path, sqlite, folder });
-    const { findings } = result;
+    const { steps, findings } = await lint(project.steps, { only: args, path, sqlite, folder });
     const error = findings.length > 0 ? unsafeError(findings) : undefined;
     return {
-      json: { command: 'lint', ...result, ...(error ? { error: errorJson(error) } : {}) },
+      json: {
+        command: 'lint',
+        steps,
+        findings: findings.map((finding) => ({
+          ...finding,
+          message: english(finding.message),
+          suggestion: english(finding.suggestion),
+        })),
+        ...(error ? { error: errorJson(error) } : {}),
+      },
       text: error
         ? findings.map(
             ({ file, rule, message, suggestion }) =>
               `${shellWord(file)}: ${rule}: ${translate(message)} → ${translate(suggestion)}`,
           )
-        : [msg('No unsafe operations found. Steps checked: {steps}.', { steps: result.steps.length })],
+        : [msg('No unsafe operations found. Steps checked: {steps}.', { steps: steps.length })],
       error,
     };
   },

@@ -2,7 +2,9 @@ import { foldCase } from '../../db/sql.js';
 import { filterEach, flatMapEach } from '../../each.js';
 import { lockMsOf } from '../../engine/sqlite/inspect.js';
 import { duration } from '../../format.js';
+import { type Message, msg } from '../../messages/message.js';
 import {
+  hit,
   type LintHit,
   type LintRule,
   type ParsedStep,
@@ -12,13 +14,13 @@ import {
 import type { Statement } from '../statement.js';
 import { hasSequence, isToken, nameOf, type Token } from '../tokens.js';
 
-/** How long a step may hold the write lock before it is named, in milliseconds: a batch of a backfill holds it for 40. */
+/** Maximum time that a statement may hold the write lock, in milliseconds; a batch of a backfill holds it for 40. */
 const LONG_LOCK_MS = 100;
 
-/** Whether a lock is worth naming: always where the store is not known. */
+/** Checks whether a lock is long; without a store, it may be. */
 const isLong = (lockMs: number | undefined): boolean => lockMs === undefined || lockMs > LONG_LOCK_MS;
 
-/** A whole table is copied or rewritten in one transaction. */
+/** Finds statements that copy or rewrite a whole table in one transaction. */
 export const tableRebuild: LintRule = {
   name: 'table-rebuild',
   async check(step, { store }) {
@@ -33,34 +35,41 @@ export const tableRebuild: LintRule = {
         isLong(await rewriteMs(operation.table))
       ) {
         return [
-          {
-            message: withTime(
-              `Drops the column ${operation.name} of ${operation.table}, for which SQLite rewrites every row with the write lock held`,
+          hit(
+            withTime(
+              msg(
+                'Drops the column {column} of {table}: SQLite rewrites every row with the write lock held',
+                {
+                  column: operation.name,
+                  table: operation.table,
+                },
+              ),
               await rewriteMs(operation.table),
             ),
-            suggestion:
-              'Let the application stop using the column and leave it there; or drop it while nobody writes',
+            msg('Keep the column, unused by the application; or drop it while no other program writes'),
             statement,
-          },
+          ),
         ];
       }
       const isRebuild = operation.kind === 'rename-table' && rebuilt.has(operation.table);
       if (!isRebuild || !isLong(await rewriteMs(operation.to))) return [];
       return [
-        {
-          message: withTime(
-            `Rebuilds the table ${operation.to}: every row is copied with the write lock held`,
+        hit(
+          withTime(
+            msg('Rebuilds the table {table}: every row is copied with the write lock held', {
+              table: operation.to,
+            }),
             await rewriteMs(operation.to),
           ),
-          suggestion: 'Add a column, fill it with defineBackfill(), and let the application use that one',
+          msg('Add a column, fill it with defineBackfill(), and switch the application to it'),
           statement,
-        },
+        ),
       ];
     });
   },
 };
 
-/** An index is made with the write lock held for the whole build. */
+/** Finds indexes on tables with rows: the write lock is held for the whole build. */
 export const indexOnLargeTable: LintRule = {
   name: 'index-on-large-table',
   check: async ({ up, createdTables }, { store }) =>
@@ -71,24 +80,28 @@ export const indexOnLargeTable: LintRule = {
       const lockMs = store && lockMsOf(work, await store.bytes(operation.table));
       if (!isLong(lockMs)) return [];
       return [
-        {
-          message: withTime(
-            `Makes the index ${operation.name} on ${operation.table}, for which SQLite reads every row with the write lock held`,
+        hit(
+          withTime(
+            msg('Creates the index {index} on {table}: SQLite reads every row with the write lock held', {
+              index: operation.name,
+              table: operation.table,
+            }),
             lockMs,
           ),
-          suggestion:
-            'Make it with defineSchemaStep(), which gives each index a transaction of its own, before the column is filled',
+          msg('Create it with defineSchemaStep(), in a separate transaction, before the column is filled'),
           statement,
-        },
+        ),
       ];
     }),
 };
 
-/** The sentence, with what is expected on a store that is known. */
-const withTime = (message: string, lockMs: number | undefined): string =>
-  lockMs === undefined ? message : `${message} (about ${duration(lockMs)} on this store)`;
+/** Adds the estimated time to a message, if the store is known. */
+const withTime = (message: Message, lockMs: number | undefined): Message =>
+  lockMs === undefined
+    ? message
+    : msg('{message} (about {time} on this store)', { message, time: duration(lockMs) });
 
-/** Rows of a whole table are changed in one transaction. */
+/** Finds statements that change the rows of a whole table in one transaction. */
 export const dataChangeInSqlStep: LintRule = {
   name: 'data-change-in-sql-step',
   check: async (step, context) =>
@@ -111,21 +124,28 @@ async function dataChange(
         isOneRow(operation.where, await store?.uniqueColumns(operation.table))
       )
         return [];
-      return operation.kind === 'update'
-        ? [
-            {
-              message: `Updates ${operation.table} in one transaction: nobody else can write until the last row is done`,
-              suggestion: 'Fill it in batches with defineBackfill()',
+      const { table } = operation;
+      return [
+        operation.kind === 'update'
+          ? hit(
+              msg(
+                'Updates {table} in one transaction: no other program can write until the last row is done',
+                {
+                  table,
+                },
+              ),
+              msg('Fill it in batches with defineBackfill()'),
               statement,
-            },
-          ]
-        : [
-            {
-              message: `Deletes from ${operation.table} in one transaction: nobody else can write until the last row is done`,
-              suggestion: 'Let the application delete in small portions',
+            )
+          : hit(
+              msg(
+                'Deletes from {table} in one transaction: no other program can write until the last row is done',
+                { table },
+              ),
+              msg('Delete in small batches, from the application'),
               statement,
-            },
-          ];
+            ),
+      ];
     }
     case 'insert':
     case 'create-table': {
@@ -133,12 +153,16 @@ async function dataChange(
       const sources = await filterEach(operation.reads, isLarge);
       if (sources.length === 0 || rebuiltTables(step).has(target)) return [];
       return [
-        {
-          message: `Copies rows of ${sources.join(', ')} into ${target} in one transaction: nobody else can write until the last row is done`,
-          suggestion:
-            'Add columns where the rows are and fill them with defineBackfill(); or copy in small portions outside of a step',
+        hit(
+          msg(
+            'Copies rows of {sources} into {table} in one transaction: no other program can write until the last row is done',
+            { sources, table: target },
+          ),
+          msg(
+            'Add columns to the table with the rows, and fill them with defineBackfill(); or copy in small batches, outside a step',
+          ),
           statement,
-        },
+        ),
       ];
     }
     default:
@@ -146,22 +170,22 @@ async function dataChange(
   }
 }
 
-/** Names that tell one row from another, where the store is not known. */
+/** Columns that are taken to identify a row if no store is passed. */
 const ROW_NAMES: readonly string[] = ['id', 'rowid', 'oid', '_rowid_'];
 
-/** Whether a condition is met by one row or by a few that it lists: `id = 7`, `id IN (7, 8)`, whatever else it asks. */
+/** Checks whether a condition selects only listed rows, such as `id = 7` or `id IN (7, 8)`, whatever else it requires. */
 function isOneRow(where: readonly Token[], unique: readonly string[] | undefined): boolean {
   if (hasSequence(where, 'OR', 0)) return false;
   const names = [...(unique ?? []), ...ROW_NAMES];
   return where.some((token, at) => {
     if (token.depth !== 0 || !names.includes(foldCase(nameOf(token) ?? ''))) return false;
-    const behind = where.slice(at + 1);
-    const [sign, value] = behind;
-    if (isToken(sign, '=') || isToken(sign, '==')) return isLiteral(value);
-    if (!isToken(sign, 'IN') || !isToken(value, '(')) return false;
-    const list = behind.slice(
+    const rest = where.slice(at + 1);
+    const [operator, value] = rest;
+    if (isToken(operator, '=') || isToken(operator, '==')) return isLiteral(value);
+    if (!isToken(operator, 'IN') || !isToken(value, '(')) return false;
+    const list = rest.slice(
       2,
-      behind.findIndex((other, i) => i > 1 && other.depth === 0),
+      rest.findIndex((other, i) => i > 1 && other.depth === 0),
     );
     return list.every((item) => isLiteral(item) || isToken(item, ','));
   });

@@ -1,9 +1,10 @@
 import { flatMapEach } from '../../each.js';
-import { type LintHit, type LintRule, rebuiltTables } from '../parsed-step.js';
+import { msg } from '../../messages/message.js';
+import { hit, type LintHit, type LintRule, rebuiltTables } from '../parsed-step.js';
 import type { Statement } from '../statement.js';
 import { isToken } from '../tokens.js';
 
-/** A table is dropped to which others refer. */
+/** Finds dropped tables that other tables reference. */
 export const dropTableCascade: LintRule = {
   name: 'drop-table-cascade',
   async check(step, { store }) {
@@ -12,24 +13,26 @@ export const dropTableCascade: LintRule = {
       const { operation } = statement;
       if (operation.kind !== 'drop' || operation.what !== 'TABLE' || step.createdTables.has(operation.name))
         return [];
-      // Where the store is not known, only of a table that goes on to be used.
-      const isReferred = store
+      // Without a store, only a rebuilt table is taken to be referenced.
+      const isReferenced = store
         ? (await store.referrers(operation.name)).length > 0
         : rebuilt.includes(operation.name);
-      if (!isReferred) return [];
+      if (!isReferenced) return [];
       return [
-        {
-          message: `Drops the table ${operation.name} with foreign keys on: rows that refer to it by ON DELETE CASCADE are deleted, too`,
-          suggestion:
-            'Drop the tables that refer to it first; or do it outside of a step, with foreign keys off',
+        hit(
+          msg(
+            'Drops the table {table} with foreign keys on: rows that reference it with ON DELETE CASCADE are deleted, too',
+            { table: operation.name },
+          ),
+          msg('Drop the tables that reference it first; or drop it outside a step, with foreign keys off'),
           statement,
-        },
+        ),
       ];
     });
   },
 };
 
-/** Something is renamed under a running application. */
+/** Finds tables and columns that are renamed under a running application. */
 export const renameInUse: LintRule = {
   name: 'rename-in-use',
   check: async ({ up, createdTables }) =>
@@ -37,26 +40,32 @@ export const renameInUse: LintRule = {
       const { operation } = statement;
       if (operation.kind === 'rename-column' && !createdTables.has(operation.table)) {
         return [
-          {
-            message: `Renames the column ${operation.name} of ${operation.table}, which an application that still runs asks for by the old name`,
-            suggestion:
-              'Add a column with the new name, let the application write both, and fill it with defineBackfill()',
+          hit(
+            msg('Renames the column {column} of {table}: a running application still uses the old name', {
+              column: operation.name,
+              table: operation.table,
+            }),
+            msg(
+              'Add a column with the new name, write both from the application, and fill it with defineBackfill()',
+            ),
             statement,
-          },
+          ),
         ];
       }
       if (operation.kind !== 'rename-table' || createdTables.has(operation.table)) return [];
       return [
-        {
-          message: `Renames the table ${operation.table}, which an application that still runs asks for by the old name`,
-          suggestion: 'Keep the name; or stop the application, rename, and start the new one',
+        hit(
+          msg('Renames the table {table}: a running application still uses the old name', {
+            table: operation.table,
+          }),
+          msg('Keep the name; or stop the application, rename the table, and start the new version'),
           statement,
-        },
+        ),
       ];
     }),
 };
 
-/** A type that SQLite takes for a number's. */
+/** Finds columns of type STRING, which SQLite treats as numeric. */
 export const stringType: LintRule = {
   name: 'string-type',
   async check({ step, up }) {
@@ -68,13 +77,14 @@ export const stringType: LintRule = {
   },
 };
 
-function stringColumn(name: string, statement?: Statement): LintHit {
-  return {
-    message: `Gives the column ${name} the type STRING, which to SQLite is a number's: of '007' it keeps 7`,
-    suggestion: 'Write TEXT',
-    ...(statement ? { statement } : {}),
-  };
-}
+const stringColumn = (column: string, statement?: Statement): LintHit =>
+  hit(
+    msg("Declares the column {column} as STRING, which SQLite treats as numeric: '007' is stored as 7", {
+      column,
+    }),
+    msg('Use TEXT'),
+    statement,
+  );
 
 function stringColumns(statement: Statement): LintHit[] {
   const { operation, tokens } = statement;

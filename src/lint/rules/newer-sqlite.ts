@@ -1,11 +1,12 @@
+import { type MessageValue, msg, type PlainText } from '../../messages/message.js';
 import { compareVersions, parseVersion } from '../../version.js';
-import type { LintHit, LintRule } from '../parsed-step.js';
+import { hit, type LintRule } from '../parsed-step.js';
 import type { Statement } from '../statement.js';
 import { hasSequence, indexOfSequence, isToken } from '../tokens.js';
 
-/** A part of SQL that came with a version of SQLite. */
+/** A part of SQL with the version of SQLite that introduced it. */
 interface Feature {
-  readonly what: string;
+  readonly what: PlainText;
   readonly since: string;
   readonly isIn: (statement: Statement) => boolean;
 }
@@ -76,7 +77,7 @@ const FEATURES: readonly Feature[] = [
   },
 ];
 
-/** Functions by the version they came with; those of mathematics only where SQLite was built with them. */
+/** Functions with the version that introduced them; mathematical ones are optional parts of SQLite. */
 const FUNCTIONS: Readonly<Record<string, string>> = {
   IIF: '3.32',
   CEIL: '3.35',
@@ -104,30 +105,34 @@ const FUNCTIONS: Readonly<Record<string, string>> = {
   UNISTR: '3.50',
 };
 
-/** How deep the constraints of a column stand: in the list of a new table, or behind ADD COLUMN. */
+/** Returns the depth of a column's constraints: in the list of a new table, or after ADD COLUMN. */
 const columnDepth = ({ operation }: Statement): number => (operation.kind === 'create-table' ? 1 : 0);
 
-/** SQL that the oldest SQLite in use does not know. */
+/** Finds SQL that the oldest SQLite in use does not support. */
 export const newerSqlite: LintRule = {
   name: 'newer-sqlite',
   check: async ({ up, down, otherSql }, { sqlite }) =>
     [...up, ...(down ?? []), ...otherSql].flatMap((statement) =>
       usedIn(statement)
         .filter(({ since }) => isAbove(since, sqlite))
-        .map(
-          ({ what, since }): LintHit => ({
-            message: `Uses ${what}, which came with SQLite ${since}, and the oldest in use is ${sqlite}`,
-            suggestion: 'Say it in SQL that the older one knows; or raise `--sqlite`',
+        .map(({ what, since }) =>
+          hit(
+            msg('Uses {what}, new in SQLite {since}; the oldest in use is {oldest}', {
+              what,
+              since,
+              oldest: sqlite,
+            }),
+            msg('Write it in SQL that the older version supports; or raise `--sqlite`'),
             statement,
-          }),
+          ),
         ),
     ),
 };
 
-/** What stands before the name of a table with a list of columns. */
+/** Tokens before the name of a table with a list of columns. */
 const NAMES_TABLE = /^(?:TABLE|INTO|ON|EXISTS|REFERENCES|\.)$/;
 
-function usedIn(statement: Statement): { readonly what: string; readonly since: string }[] {
+function usedIn(statement: Statement): { readonly what: MessageValue; readonly since: string }[] {
   const { tokens } = statement;
   const called = tokens.flatMap(({ kind, text }, i) => {
     const isCall =
@@ -135,7 +140,8 @@ function usedIn(statement: Statement): { readonly what: string; readonly since: 
     const since = isCall ? FUNCTIONS[text] : undefined;
     return since === undefined ? [] : [{ what: `${text.toLowerCase()}()`, since }];
   });
-  return [...FEATURES.filter(({ isIn }) => isIn(statement)), ...called];
+  const used = FEATURES.filter(({ isIn }) => isIn(statement));
+  return [...used.map(({ what, since }) => ({ what: msg(what), since })), ...called];
 }
 
 function isAbove(a: string, b: string): boolean {

@@ -1,10 +1,11 @@
 import { flatMapEach } from '../../each.js';
-import type { LintHit, LintRule } from '../parsed-step.js';
+import { msg } from '../../messages/message.js';
+import { hit, type LintHit, type LintRule } from '../parsed-step.js';
 import { hasSequence, indexOfSequence, isToken, type Token } from '../tokens.js';
 
-// What SQLite refuses where a table has rows: it passes on the empty store of a test.
+// SQLite rejects these statements if a table has rows, so they pass on the empty store of a test.
 
-/** A column is to hold values that the rows there do not have. */
+/** Finds NOT NULL columns for which existing rows have no value. */
 export const notNullWithoutDefault: LintRule = {
   name: 'not-null-without-default',
   check: async ({ up, createdTables }) =>
@@ -17,17 +18,21 @@ export const notNullWithoutDefault: LintRule = {
       const hasValue = value.length > 0 && !value.some((token) => isToken(token, 'NULL'));
       if (!hasSequence(rest, 'NOT NULL', 0) || isGenerated || hasValue) return [];
       return [
-        {
-          message: `Adds the column ${name} to ${table} as NOT NULL without a default, which SQLite refuses where the table has rows`,
-          suggestion:
-            'Give it a DEFAULT; or add it without NOT NULL, fill it with defineBackfill(), and let the application write no NULL',
+        hit(
+          msg(
+            'Adds the column {column} to {table} as NOT NULL without a default, which SQLite rejects if the table has rows',
+            { column: name, table },
+          ),
+          msg(
+            'Add a DEFAULT; or add it without NOT NULL, fill it with defineBackfill(), and write no NULL from the application',
+          ),
           statement,
-        },
+        ),
       ];
     }),
 };
 
-/** A default that can not be given to rows that stand. */
+/** Finds defaults that SQLite cannot give to existing rows. */
 export const refusedDefault: LintRule = {
   name: 'refused-default',
   check: async ({ up, createdTables }) =>
@@ -37,27 +42,24 @@ export const refusedDefault: LintRule = {
       const { rest, table, name } = operation;
       const value = defaultOf(rest);
       const isNull = value.length === 0 || value.some((token) => isToken(token, 'NULL'));
+      const suggestion = msg('Add it without a default, and fill existing rows with defineBackfill()');
       if (!isConstant(value)) {
-        return [
-          {
-            message: `Adds the column ${name} to ${table} with a default that is no constant, which SQLite refuses where the table has rows`,
-            suggestion: 'Add it without a default, and fill the rows that stand with defineBackfill()',
-            statement,
-          },
-        ];
+        const message = msg(
+          'Adds the column {column} to {table} with a default that is not a constant, which SQLite rejects if the table has rows',
+          { column: name, table },
+        );
+        return [hit(message, suggestion, statement)];
       }
       if (!hasSequence(rest, 'REFERENCES', 0) || isNull) return [];
-      return [
-        {
-          message: `Adds the foreign key ${name} to ${table} with a default, which SQLite refuses where the table has rows`,
-          suggestion: 'Add it without a default, and fill the rows that stand with defineBackfill()',
-          statement,
-        },
-      ];
+      const message = msg(
+        'Adds the foreign key {column} to {table} with a default, which SQLite rejects if the table has rows',
+        { column: name, table },
+      );
+      return [hit(message, suggestion, statement)];
     }),
 };
 
-/** Rows that stand may be equal. */
+/** Finds unique indexes on tables whose existing rows may be equal. */
 export const uniqueIndexOnRows: LintRule = {
   name: 'unique-index-on-rows',
   check: async ({ up, createdTables }, { store }) =>
@@ -67,30 +69,34 @@ export const uniqueIndexOnRows: LintRule = {
         return [];
       if (store && !(await store.hasRows(operation.table))) return [];
       return [
-        {
-          message: `Makes the unique index ${operation.name} on ${operation.table}, which SQLite refuses where two rows are equal`,
-          suggestion:
-            'Try it on a copy of the store, let the application write no equal rows, and say so where this is silenced',
+        hit(
+          msg('Creates the unique index {index} on {table}, which SQLite rejects if two rows are equal', {
+            index: operation.name,
+            table: operation.table,
+          }),
+          msg(
+            'Try it on a copy of the store, write no equal rows from the application, and state both where this rule is disabled',
+          ),
           statement,
-        },
+        ),
       ];
     }),
 };
 
-/** The tokens of a column's default, without parentheses around it; empty without one. */
+/** Returns the tokens of a column's default, without its parentheses; empty if there is none. */
 function defaultOf(rest: readonly Token[]): Token[] {
   const at = indexOfSequence(rest, 'DEFAULT', 0);
   if (at < 0) return [];
-  const behind = rest.slice(at + 1);
-  if (isToken(behind[0], '('))
-    return behind.slice(
+  const value = rest.slice(at + 1);
+  if (isToken(value[0], '('))
+    return value.slice(
       1,
-      behind.findIndex((token) => isToken(token, ')') && token.depth === 0),
+      value.findIndex((token) => isToken(token, ')') && token.depth === 0),
     );
-  return behind.slice(0, /^[-+]$/.test(behind[0]?.text ?? '') ? 2 : 1);
+  return value.slice(0, /^[-+]$/.test(value[0]?.text ?? '') ? 2 : 1);
 }
 
-/** Whether a default is a literal. `CURRENT_TIMESTAMP` and expressions have a value of their own for each row. */
+/** Checks whether a default is a literal, not an expression or `CURRENT_TIMESTAMP`. */
 function isConstant(value: readonly Token[]): boolean {
   const [first, second] = value;
   if (value.length === 2 && (isToken(first, '-') || isToken(first, '+'))) return second?.kind === 'number';

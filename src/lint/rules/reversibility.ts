@@ -1,30 +1,25 @@
 import { foldCase } from '../../db/sql.js';
-import { type LintHit, type LintRule, type ParsedStep, rebuiltTables } from '../parsed-step.js';
+import { type Message, msg } from '../../messages/message.js';
+import { hit, type LintHit, type LintRule, type ParsedStep, rebuiltTables } from '../parsed-step.js';
 import type { Operation, Statement } from '../statement.js';
 import { nameOf } from '../tokens.js';
 
-/** A step that can not be reverted. */
+/** Finds steps that cannot be reverted. */
 export const downMissing: LintRule = {
   name: 'down-missing',
   async check({ up, down }) {
-    const suggestion = 'Give it a `down` that takes back what `up` does';
+    const suggestion = msg('Add a `down` that reverts what `up` does');
     if (down === undefined)
-      return [{ message: 'Has no `down`, so that nobody can go back behind this step', suggestion }];
+      return [hit(msg('Has no `down`: neither this step nor an earlier one can be reverted'), suggestion)];
     const changes = up.some(
       ({ operation, tokens }) => operation.kind !== 'other' || tokens[0]?.text === 'ALTER',
     );
-    return down.length === 0 && changes
-      ? [
-          {
-            message: 'Has an empty `down`: the step would count as reverted, and nothing would be',
-            suggestion,
-          },
-        ]
-      : [];
+    const message = msg('Has an empty `down`: the step would count as reverted although nothing is');
+    return down.length === 0 && changes ? [hit(message, suggestion)] : [];
   },
 };
 
-/** What `up` destroys and no `down` can bring back. */
+/** Finds data loss in `up` that `down` does not restore. */
 export const notReversible: LintRule = {
   name: 'not-reversible',
   check: async (step) =>
@@ -32,58 +27,65 @@ export const notReversible: LintRule = {
       const loss = dataLossOf(step, statement);
       if (loss === undefined || isRestoredByDown(step, loss.table)) return [];
       return [
-        {
-          message: `${loss.what}, which no \`down\` brings back`,
-          suggestion:
-            'Keep the old values in a table that the step makes and `down` reads; or fill a new column with defineBackfill(), whose `down` is exact',
+        hit(
+          msg('{what}, which no `down` restores', { what: loss.what }),
+          msg(
+            'Keep the old values in a table that the step creates and `down` reads; or fill a new column with defineBackfill(), whose `down` is exact',
+          ),
           statement,
-        },
+        ),
       ];
     }),
 };
 
-/** What a statement loses, and of which table. */
-function dataLossOf(step: ParsedStep, { operation }: Statement): { what: string; table: string } | undefined {
+/** Returns the data loss of a statement, and its table. */
+function dataLossOf(
+  step: ParsedStep,
+  { operation }: Statement,
+): { what: Message; table: string } | undefined {
   const { createdTables } = step;
   switch (operation.kind) {
     case 'drop': {
       const isGone = operation.what === 'TABLE' && !createdTables.has(operation.name);
       if (!isGone || [...rebuiltTables(step).values()].includes(operation.name)) return undefined;
-      return { what: `Drops the table ${operation.name} with its rows`, table: operation.name };
+      const table = operation.name;
+      return { what: msg('Drops the table {table} with its rows', { table }), table };
     }
-    case 'drop-column':
-      if (createdTables.has(operation.table) || isOwnColumn(step, operation.table, operation.name))
+    case 'drop-column': {
+      const { table, name: column } = operation;
+      if (createdTables.has(table) || isOwnColumn(step, table, column)) return undefined;
+      return { what: msg('Drops the column {column} of {table} with its values', { column, table }), table };
+    }
+    case 'delete': {
+      const { table } = operation;
+      return createdTables.has(table)
+        ? undefined
+        : { what: msg('Deletes rows of {table}', { table }), table };
+    }
+    case 'update': {
+      const { table, columns } = operation;
+      if (createdTables.has(table) || columns.every((name) => isOwnColumn(step, table, name)))
         return undefined;
-      return {
-        what: `Drops the column ${operation.name} of ${operation.table} with its values`,
-        table: operation.table,
-      };
-    case 'delete':
-      if (createdTables.has(operation.table)) return undefined;
-      return { what: `Deletes rows of ${operation.table}`, table: operation.table };
-    case 'update':
-      if (
-        createdTables.has(operation.table) ||
-        operation.columns.every((name) => isOwnColumn(step, operation.table, name))
-      )
-        return undefined;
-      return { what: `Overwrites values of ${operation.table}`, table: operation.table };
-    case 'insert':
-      if (!operation.replaces || createdTables.has(operation.table)) return undefined;
-      return { what: `Overwrites rows of ${operation.table}`, table: operation.table };
+      return { what: msg('Overwrites values of {table}', { table }), table };
+    }
+    case 'insert': {
+      const { table, replaces } = operation;
+      if (!replaces || createdTables.has(table)) return undefined;
+      return { what: msg('Overwrites rows of {table}', { table }), table };
+    }
     default:
       return undefined;
   }
 }
 
-/** Whether the step itself adds this column. */
+/** Checks whether the step itself adds this column. */
 const isOwnColumn = ({ up }: ParsedStep, table: string, name: string): boolean =>
   up.some(
     ({ operation }) =>
       operation.kind === 'add-column' && operation.table === table && operation.name === name,
   );
 
-/** Whether `up` keeps what stood in a table in one of its own, and `down` writes that back. */
+/** Checks whether `up` copies a table into one that it creates, and `down` writes from that one. */
 function isRestoredByDown({ up, down, createdTables }: ParsedStep, table: string): boolean {
   const keepers = up.flatMap(({ operation }) => {
     const isCopy =
@@ -98,7 +100,7 @@ function isRestoredByDown({ up, down, createdTables }: ParsedStep, table: string
   );
 }
 
-/** The table that a statement gives rows, values or its name to. */
+/** Returns the table that a statement creates or writes to, or whose name it assigns. */
 function targetOf(operation: Operation): string | undefined {
   switch (operation.kind) {
     case 'create-table':
@@ -113,7 +115,7 @@ function targetOf(operation: Operation): string | undefined {
   }
 }
 
-/** What may have stood before, and is dropped by `down`. */
+/** Finds objects that may have existed before the step and that `down` drops. */
 export const conditionalCreate: LintRule = {
   name: 'conditional-create',
   async check({ up, down }) {
@@ -124,13 +126,13 @@ export const conditionalCreate: LintRule = {
       const { operation } = statement;
       const isConditional = 'isConditional' in operation && operation.isConditional;
       if (!isConditional || !dropped.includes(operation.name)) return [];
-      return [
+      const message = msg(
+        'Creates {name} only if it does not exist, but `down` drops it even if it existed before',
         {
-          message: `Makes ${operation.name} only if it is not there, and \`down\` drops it even if it was there before`,
-          suggestion: 'Leave IF NOT EXISTS out: no step runs twice',
-          statement,
+          name: operation.name,
         },
-      ];
+      );
+      return [hit(message, msg('Remove IF NOT EXISTS: no step runs twice'), statement)];
     });
   },
 };
