@@ -44,31 +44,14 @@ export const zhErrors = {
   'There is no backfill named {name}': '没有名为 {name} 的回填',
   'The scope of {name} reads {columns}, which it fills: a row that is filled would be out of scope, and never be verified':
     '{name} 的 scope 读取了它所填充的 {columns}：已填充的行将不在范围内，永远不会被校验',
-  'The value of {column} that {name} derives for the row with key {key} is another one once the row is filled':
-    '{name} 为键为 {key} 的行推导的 {column} 的值，在该行填充之后变成了另一个值',
-  'The step {step} has changed since it was begun': '步骤 {step} 在开始之后有改动',
   'The step {name} is not finished, and its file is missing': '步骤 {name} 尚未完成，而其文件已不存在',
   'The function `process` of {name} has changed since it filled, and derives other values than {#cells} cells contain':
-    '{name} 的函数 `process` 与填充时的文本不同，且推导出的值与 {cells} 个单元格所保存的不同',
-  'The function `process` of {name} reads otherwise than when it filled, and derives other values than {#cells} cells hold':
     '{name} 的函数 `process` 与填充时的文本不同，且推导出的值与 {cells} 个单元格所保存的不同',
   'The verification of {name} has failed, and {#cells} cells that it filled do not contain what their row derives: `down` would keep them':
     '{name} 的校验未通过，它填充的 {cells} 个单元格与所在行推导的值不符：`down` 会将它们保留下来',
   'The current declaration of {name} fills later rows: umzug-backfill backfill {scan} --rescan fills NULL cells with it, and umzug-backfill down --to {down}, then umzug-backfill up, all cells':
     '{name} 现在的声明只填充之后到来的行：umzug-backfill backfill {scan} --rescan 按它填充为 NULL 的单元格；umzug-backfill down --to {down}，再运行 umzug-backfill up，则全部重新填充',
-  'The ledger of this store is damaged: a row of {table} holds in {column} what this package never writes':
-    '此存储的账本已损坏：{table} 有一行的 {column} 列含有本包从不写入的内容',
-  'The ledger of this store is damaged: it does not tell any more which cells batch {#number} of {name} has filled':
-    '此存储的账本已损坏：已无法得知 {name} 的批次 {number} 填充了哪些单元格',
-  'The keys of {#rows} rows are {#bytes} bytes long, and the ledger takes {#most} of one batch':
-    '{rows} 行的键共长 {bytes} 字节，而账本的一个批次只容纳 {most} 字节',
-  'The ledger of this store has format {#found}, and this version of the package knows the formats up to {#known}':
-    '此存储的账本格式为 {found}，而本版本的包最高只认识格式 {known}',
-  'The ledger of this store has format {#found}, and this version of the package knows the formats from {#known} on':
-    '此存储的账本格式为 {found}，而本版本的包只认识格式 {known} 及以后的格式',
   '{#cells} cells of {name} were filled by version {#version} of `process`, which is no longer in its file':
-    '{name} 的 {cells} 个单元格由 `process` 的版本 {version} 填充，而该版本已不在其文件中',
-  '{#cells} cells of {name} were filled by version {#version} of `process`, which is not in its file any more':
     '{name} 的 {cells} 个单元格由 `process` 的版本 {version} 填充，而该版本已不在其文件中',
   'The declaration with which {name} filled {#cells} cells can no longer be read from the ledger':
     '{name} 填充 {cells} 个单元格所依据的声明，在账本中已无法读取',
@@ -76,8 +59,6 @@ export const zhErrors = {
     '步骤 {step} 是新的，却排在已应用的 {other} 之前',
   'The step {step} is applied, but its file is missing': '步骤 {step} 已应用，但其文件已不存在',
   'The step {step} is applied, but its file is missing, so that it cannot be reverted':
-    '步骤 {step} 已应用，但其文件已不存在，因此无法撤销',
-  'The step {step} is applied, but its file is gone, so that it can not be reverted':
     '步骤 {step} 已应用，但其文件已不存在，因此无法撤销',
   'The step {step} has no `down`': '步骤 {step} 没有 `down`',
   'The step {step} is not applied': '步骤 {step} 未应用',
@@ -99,12 +80,8 @@ export const zhErrors = {
   'The table {table} has no column {columns}, which {step} needs':
     '表 {table} 没有 {step} 所需的列 {columns}',
   'The store is at version {version}; at least {least} is needed': '存储的版本为 {version}，至少需要 {least}',
-  'The store is at version {version}, above {made}, and may rest on what this step made: {objects}':
-    '存储的版本为 {version}，高于 {made}，可能依赖此步骤创建的内容：{objects}',
   'The scope of {backfill} is not a condition on {table}': '{backfill} 的 `scope` 不是 {table} 上的有效条件',
   'The columns {columns} of {table} cannot be updated': '无法更新 {table} 的列 {columns}',
-  'The scope of {backfill} is no condition on {table}': '{backfill} 的 `scope` 不是 {table} 上的有效条件',
-  'The columns {columns} of {table} can not be updated': '无法更新 {table} 的列 {columns}',
   'Each version that is written to {table} or removed from it may fire the trigger {triggers}':
     '每次向 {table} 写入或从中删除版本都可能触发触发器 {triggers}',
   'Each version that is written to {table} or removed from it may fire the triggers {triggers}':

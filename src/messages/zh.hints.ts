@@ -11,13 +11,8 @@ export const zhHints = {
   // the project
   "Write {column}: firstOf(document, [names], fallback), {column}: sql(expression), or {column}: 'process'":
     "请写成 {column}: firstOf(document, [names], fallback)、{column}: sql(expression)，或 {column}: 'process'",
-  'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing':
-    '请让它只根据该行推导值，不依赖时间、随机数或先前的调用，然后重新运行同一命令；它没有填充任何内容',
   'Fix `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
   'Fix sql() in {path}: it may name columns of {table}, which the store has or an earlier step makes':
-    '请修正 {path} 中的 sql()：它只能引用 {table} 中已有的列，或由更早的步骤创建的列',
-  'Mend `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
-  'Mend sql() in {path}: it may name columns of {table}, which the store has or an earlier step makes':
     '请修正 {path} 中的 sql()：它只能引用 {table} 中已有的列，或由更早的步骤创建的列',
   'Write it as 1.2.3': '请写成 1.2.3 的形式',
   'Set a backfill in {file} that sorts before it': '请在 {file} 中指定排在它之前的回填',
@@ -29,11 +24,7 @@ export const zhHints = {
   'Add a `down`, or stop before it with --to NAME': '请为它提供 `down`，或用 --to NAME 在它之前停止',
   'See umzug-backfill executed': '请看 umzug-backfill executed',
   'Apply it first: umzug-backfill up': '请先应用： umzug-backfill up',
-  'Deploy that version, or a newer one: npm install umzug-backfill@{version}':
-    '请部署该版本或更新的版本： npm install umzug-backfill@{version}',
   'Use the same better-sqlite3 in the application (npm ls better-sqlite3), or run umzug-backfill up as a second process':
-    '请让应用程序使用同一个 better-sqlite3（ npm ls better-sqlite3 ），或在另一个进程中运行 umzug-backfill up',
-  'Let the application use the same better-sqlite3 (npm ls better-sqlite3), or run umzug-backfill up as a second process':
     '请让应用程序使用同一个 better-sqlite3（ npm ls better-sqlite3 ），或在另一个进程中运行 umzug-backfill up',
 
   // the store
@@ -56,14 +47,7 @@ export const zhHints = {
   'Grant this user write permission: {command}': '请授予当前用户写权限： {command}',
 
   // its schema
-  'Bring it to {version} with the application first': '请先用应用程序将其升级到 {version}',
-  'umzug-backfill restore {backup} brings back the store as it was before the step, without all that was written since':
-    'umzug-backfill restore {backup} 将存储恢复到该步骤之前的状态，此后写入的内容都会丢失',
-  'Leave what it made, or bring back a backup from before the step; none that this program made is known any more':
-    '请保留它创建的内容，或恢复该步骤之前的备份；本程序已不知道自己做过这样的备份',
   'Add it in a step that sorts before {step}, or fix the declaration':
-    '请在排在 {step} 之前的步骤中添加它，或修正声明',
-  'Add it in a step that sorts before {step}, or mend the declaration':
     '请在排在 {step} 之前的步骤中添加它，或修正声明',
   'Fix `scope` in {file}: it may name columns of {table} only':
     '请修正 {file} 中的 `scope`：其中只能使用 {table} 的列',

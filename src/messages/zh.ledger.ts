@@ -32,8 +32,6 @@ export const zhLedger = {
     '请部署该版本或更新的版本： npm install umzug-backfill@{version}',
   'The step {step} has changed since it was started': '步骤 {step} 在开始之后有改动',
   'The step {step} has changed since it was applied': '步骤 {step} 在应用之后有改动',
-  'The step {step} is applied, but its file is gone': '步骤 {step} 已应用，但其文件已不存在',
-  'The step {name} is not finished, and its file is gone': '步骤 {name} 尚未完成，而其文件已不存在',
   'Restore the step files as they were applied, or run it again without --strict':
     '请把步骤文件恢复为应用时的样子，或不加 --strict 再次运行',
   'The step {step} is new, but sorts before {other}, which is applied':
