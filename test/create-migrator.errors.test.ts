@@ -69,6 +69,15 @@ describe('a step that fails in a migrator', () => {
       expect(told).to.deep.equal([`migrating ${schema}`, `migrated ${schema}`, `migrating ${backfill}`]);
       expect(query(path, `SELECT name FROM sqlite_schema WHERE name = 'late'`)).to.deep.equal([]);
     }));
+
+  it('is that around ours also for an error of the engine, whose message may quote a row', () =>
+    withShop(async (path) => {
+      const onEvent: CreateMigratorOptions['onEvent'] = ({ event }) => {
+        if (event !== 'batch_committed') return;
+        throw Object.assign(new Error('Ada Lovelace'), { code: 'SQLITE_FULL' });
+      };
+      await failureIn(backfill, 'up', 'STORE_FULL', () => shopMigrator(path, { onEvent }).up());
+    }));
 });
 
 describe('what a migrator refuses outside of its steps', () => {

@@ -143,7 +143,7 @@ for (const engine of OWN_ENGINES) {
         );
         try {
           expect(await missing('app.e')).to.include(
-            `Declare table: 'e', without a schema, and add ?options=-csearch_path%3Dapp to the URL: tables are looked for in the search path`,
+            `Declare table: 'e', without a schema, and add ?options=-csearch_path%3Dapp to the URL: tables are found through the search path`,
           );
           expect(await missing('e')).to.include('?options=-csearch_path%3DNAME');
         } finally {

@@ -33,7 +33,7 @@ export const zhHints = {
   'Pass the path of a store of the application with --db-path, or fix the declaration':
     '请用 --db-path 给出由应用程序创建的存储的路径，或修正声明',
   "Declare table: '{name}', without a schema": "请声明 table: '{name}'，不带模式名",
-  "Declare table: '{name}', without a schema, and add ?options=-csearch_path%3D{schema} to the URL: tables are looked for in the search path":
+  "Declare table: '{name}', without a schema, and add ?options=-csearch_path%3D{schema} to the URL: tables are found through the search path":
     "请声明 table: '{name}'，不带模式名，并在 URL 后加上 ?options=-csearch_path%3D{schema}：表在 search_path 中查找",
   'Fix sql() in {path}: move what reads several rows into a subquery, such as (SELECT max(n) FROM other)':
     '请修正 {path} 中的 sql()：把涉及多行的部分放入子查询，例如 (SELECT max(n) FROM other)',

@@ -49,12 +49,12 @@ export const zhUmzug = {
     "请写 from: new JSONStorage({ path: 'umzug.json' }) ，或 from: { table: 'SequelizeMeta' }",
   'The store has no table {table} to import names from': '存储中没有可供导入名称的表 {table}',
   'Set `from.table` to the table of the previous storage; sqlite3 STORE .tables lists those of the store':
-    '请指定此前所用 storage 的表； sqlite3 STORE .tables 会列出存储中的表',
+    '请将 `from.table` 设为此前所用 storage 的表； sqlite3 STORE .tables 会列出存储中的表',
   'The table {table} has no column {column} to import names from': '表 {table} 没有可供导入名称的列 {column}',
   'Set `from.column` to the column with the names of migrations': '请用 `from.column` 指定存放迁移名称的列',
   'One of the names to import is not a text': '要导入的名称中有一个不是文本',
   'Fix it in the other storage, or set `from.column`; nothing was imported':
-    '请在原处修正，或指定正确的列；未导入任何内容',
+    '请在另一个 storage 中修正，或设置 `from.column`；未导入任何内容',
   'The other storage says that {name} is executed, and the ledger that it is unfinished':
     '另一个 storage 称 {name} 已执行，而账本称它只完成了一半',
   'The ledger has migrations already, and lacks {names}, which the other storage says are executed':

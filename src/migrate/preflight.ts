@@ -78,7 +78,7 @@ function missingTableHint(store: Store, table: string): Message {
   if (schema !== undefined && name !== undefined)
     return isOfServer
       ? msg(
-          "Declare table: '{name}', without a schema, and add ?options=-csearch_path%3D{schema} to the URL: tables are looked for in the search path",
+          "Declare table: '{name}', without a schema, and add ?options=-csearch_path%3D{schema} to the URL: tables are found through the search path",
           { name, schema },
         )
       : msg("Declare table: '{name}', without a schema", { name });
