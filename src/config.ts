@@ -116,6 +116,7 @@ export interface Config {
 /**
  * Declares a project: the location of its store and of its steps, and the requirements on the store.
  *
+ * @param options see {@link ConfigOptions}
  * @returns a config, for the default export of `umzug-backfill.config.ts`
  * @throws {BackfillError} `CONFIG_INVALID` naming the option that is missing, unknown or of the wrong kind
  *

@@ -52,6 +52,7 @@ export interface SchemaStepDefinition {
 /**
  * Declares a schema change of one table. `up` creates only missing objects, and `down` drops exactly those.
  *
+ * @param options see {@link SchemaStepOptions}
  * @returns a step, for the default export of a file in a step folder
  * @throws {BackfillError} `STEP_INVALID` naming the option that is missing, unknown or of the wrong kind
  *

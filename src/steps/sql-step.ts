@@ -26,6 +26,7 @@ const WHAT = 'defineSqlStep()';
 /**
  * Declares a step of SQL statements.
  *
+ * @param options see {@link SqlStepOptions}
  * @returns a step, for the default export of a file in a step folder
  * @throws {BackfillError} `STEP_INVALID` if there is no statement, or if a text contains none or several, a parameter, or a
  *   statement that ends the transaction
