@@ -3,7 +3,7 @@ import { identifier } from '../db/sql.js';
 import { findEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Key, KeySpan } from '../ledger/keys.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { isStoreError } from '../store-errors.js';
 import { expressionSql, type RowSql, rowSql } from './rows.js';
@@ -73,43 +73,28 @@ export async function findFailingRow(
     !/^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/.test(error.code)
   )
     return undefined;
+  const { code } = error;
+  const { name } = backfill;
   const hint = msg('Guard the expression, as in {example}, then run the same command again', {
     example: store.dialect.words.guardExample,
   });
+  const failed = (message: Message): BackfillError =>
+    new BackfillError('STEP_INVALID', message, hint, { cause: error });
   const rows = await rowSql(store, backfill);
   // The scope comes first: expressions may only be tried on rows in scope.
   const outside = await firstFailure(store, backfill, rows, rows.inScope, 'true');
   if (outside !== undefined)
-    return new BackfillError(
-      'STEP_INVALID',
-      msg('The scope of {name} fails on the row with key {key} ({code})', {
-        name: backfill.name,
-        key: outside,
-        code: error.code,
-      }),
-      hint,
-      { cause: error },
+    return failed(
+      msg('The scope of {name} fails on the row with key {key} ({code})', { name, key: outside, code }),
     );
   for (const { name: column, value } of backfill.columns) {
     if (value.kind !== 'sql') continue;
-    const key = await firstFailure(
-      store,
-      backfill,
-      rows,
-      expressionSql(value, store.dialect.engine),
-      rows.inScope,
-    );
+    const expression = expressionSql(value, store.dialect.engine);
+    const key = await firstFailure(store, backfill, rows, expression, rows.inScope);
     if (key === undefined) continue;
-    return new BackfillError(
-      'STEP_INVALID',
-      msg('The expression of {column} in {name} fails on the row with key {key} ({code})', {
-        column,
-        name: backfill.name,
-        key,
-        code: error.code,
-      }),
-      hint,
-      { cause: error },
+    const values = { column, name, key, code };
+    return failed(
+      msg('The expression of {column} in {name} fails on the row with key {key} ({code})', values),
     );
   }
   return undefined;

@@ -108,7 +108,7 @@ export function deriveRows(
     return rows.length === 1 ? [FAILED] : rows.flatMap((row) => deriveRows(backfill, process, [row]));
   if (entries.some(isPromise)) throw promised(backfill, entries);
   const derived = entries.map((entry) => readEntry(backfill, process, entry));
-  if (derived.length !== rows.length) throw invalidReturn(noArray(backfill));
+  if (derived.length !== rows.length) throw noArray(backfill);
   return derived;
 }
 
@@ -152,11 +152,11 @@ function ask(
     if (rows.length === 1) remember(process, error);
     return undefined;
   }
-  throw isPromise(returned) ? promised(backfill, [returned]) : invalidReturn(noArray(backfill));
+  throw isPromise(returned) ? promised(backfill, [returned]) : noArray(backfill);
 }
 
 function readEntry(backfill: Backfill, process: Process, entry: unknown): Derived {
-  if (typeof entry !== 'object' || entry === null) throw invalidReturn(noArray(backfill));
+  if (typeof entry !== 'object' || entry === null) throw noArray(backfill);
   if (skips.has(entry)) return { values: [], failure: (entry as Skip).skip };
   let names: readonly string[];
   let cells: readonly unknown[];
@@ -179,7 +179,7 @@ function readEntry(backfill: Backfill, process: Process, entry: unknown): Derive
       );
   // A Map or an empty array would silently skip every cell.
   if (cells.every((cell) => cell === null) && Object.prototype.toString.call(entry) !== '[object Object]')
-    throw invalidReturn(noArray(backfill));
+    throw noArray(backfill);
   const derived = { values: cells.map((cell) => checked(backfill, cell)), failure: null };
   return withoutInvalid(derived, (value) => typeof value === 'string' && !value.isWellFormed());
 }
@@ -218,8 +218,8 @@ function checked(backfill: Backfill, value: unknown): CellValue {
   );
 }
 
-const noArray = ({ name }: Backfill): Message =>
-  msg('`process` of {name} did not return an array with one object per row', { name });
+const noArray = ({ name }: Backfill): BackfillError =>
+  invalidReturn(msg('`process` of {name} did not return an array with one object per row', { name }));
 
 function invalidReturn(message: Message): BackfillError {
   return new BackfillError(

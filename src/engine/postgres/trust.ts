@@ -153,19 +153,18 @@ function untrusted(
   table: string,
   handOver: string,
 ): BackfillError {
-  const drop = `DROP ${(RELATIONS[kind] ?? 'table').toUpperCase()} ${table}`;
-  if (fault)
+  const statement = `DROP ${(RELATIONS[kind] ?? 'table').toUpperCase()} ${table}`;
+  if (fault) {
+    const values = { table, fault: msg(fault) };
     return new BackfillError(
       'LEDGER_UNTRUSTED',
-      msg("The ledger's table {table} is not as this program creates it: {fault}", {
-        table,
-        fault: msg(fault),
-      }),
+      msg("The ledger's table {table} is not as this program creates it: {fault}", values),
       msg(
         'Connect as {owner} and remove what was added to it, if it is the ledger of that role; if it was planted, drop it: {statement}',
-        { owner, statement: drop },
+        { owner, statement },
       ),
     );
+  }
   return new BackfillError(
     'LEDGER_UNTRUSTED',
     msg("The ledger's table {table} is not as this program creates it: it belongs to {owner}", {
@@ -176,7 +175,7 @@ function untrusted(
       ? connectAs(owner)
       : msg(
           'Hand it over, if you know it as the ledger of {owner}, as that role: {statements}; if it was planted, drop it: {statement}',
-          { owner, statements: handOver, statement: drop },
+          { owner, statements: handOver, statement },
         ),
   );
 }
