@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream';
+import { english, isMessage } from '../messages/message.js';
 import { scrub } from '../secrets.js';
 import { visible, visibleOutput } from '../visible.js';
 import type { CliContext, OutputStream } from './cli.js';
@@ -15,7 +16,7 @@ export const printLines = (stream: OutputStream, lines: Lines): void => {
 };
 
 /**
- * JSON of a result, ended by a line break. A bigint is a string in it.
+ * Returns the JSON of a result, ended by a line break. Bigints are strings, and messages are in English.
  *
  * @param toRunnable makes of a hint what can be run
  */
@@ -25,9 +26,11 @@ export function toJson(value: unknown, toRunnable: (hint: string) => string): st
     (key, part: unknown) =>
       typeof part === 'bigint'
         ? String(part)
-        : key === 'hint' && typeof part === 'string'
-          ? toRunnable(part)
-          : part,
+        : isMessage(part)
+          ? english(part)
+          : key === 'hint' && typeof part === 'string'
+            ? toRunnable(part)
+            : part,
     2,
   );
   return `${json}\n`;

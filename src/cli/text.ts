@@ -270,8 +270,10 @@ export function revertLines({ reverted, kept, underivable, gone }: RevertResult)
 
 function sampleTable({ samples, cellsToFill }: PlannedFill, translate: Translate): Lines {
   const columns = Object.keys(cellsToFill);
+  const shown = (value: string | Message = ''): string =>
+    typeof value === 'string' ? value : translate(value);
   return table(
     [translate(msg('key')), ...columns],
-    samples.map(({ key, values }) => [key, ...columns.map((name) => translate(values[name] ?? ''))]),
+    samples.map(({ key, values }) => [key, ...columns.map((name) => shown(values[name]))]),
   );
 }

@@ -49,6 +49,10 @@ export function msg<Text extends MessageText>(text: Text, ...[values]: ValuesOf<
   return { text, values: values ?? {} };
 }
 
+/** Whether a value is a message. */
+export const isMessage = (value: unknown): value is Message =>
+  typeof value === 'object' && value !== null && 'text' in value && 'values' in value;
+
 /** A message, or a text in English that has no translation yet. */
 export type Told = Message | string;
 

@@ -8,7 +8,7 @@ import type { ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep, reverseStatements } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import type { Drift } from '../ledger/steps.js';
-import { english } from '../messages/message.js';
+import { english, type Message } from '../messages/message.js';
 import { RUN_OPTIONS } from '../option-table.js';
 import { countValuesLeft, requireSteadiness } from '../run/run-checks.js';
 import { deleteVersionSql, existingObjects } from '../run/schema.js';
@@ -71,7 +71,10 @@ export interface PlannedFill {
   readonly diskBytes: number;
   /** Triggers that each update would fire. */
   readonly triggers: readonly string[];
-  readonly samples: readonly { readonly key: string; readonly values: Readonly<Record<string, string>> }[];
+  readonly samples: readonly {
+    readonly key: string;
+    readonly values: Readonly<Record<string, string | Message>>;
+  }[];
 }
 
 /** A step of a plan. */

@@ -1,4 +1,5 @@
 import type { Key } from '../ledger/keys.js';
+import { english } from '../messages/message.js';
 import { showValue } from '../verify/times.js';
 import type { Difference } from './contents.js';
 import type { BackfillStep } from './options.js';
@@ -110,7 +111,7 @@ export function differenceError(
 
 /** Formats a value. A column that the backfill does not fill may be a payload, so its values are not shown. */
 const shown = (value: unknown, isOwn: boolean): string =>
-  isOwn || value === null ? showValue(value) : '‹a value›';
+  isOwn || value === null ? english(showValue(value)) : '‹a value›';
 
 /** Returns a phrase for the position at which two texts differ, which discloses nothing of their contents. */
 function whereApart(left: unknown, right: unknown): string {

@@ -2,6 +2,7 @@ import { countWhile } from '../bisect.js';
 import type { Store } from '../db/connection.js';
 import { mapEach } from '../each.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
+import { type Message, msg } from '../messages/message.js';
 import { turns } from '../turns.js';
 
 // Timestamps: parsing them, and the lags between two.
@@ -106,13 +107,13 @@ function offsetMs(text: string, at: number): number {
 }
 
 /** Returns a value if it is a timestamp, else only its kind and length, because it may be the contents of a payload. */
-export function showValue(value: unknown): string {
+export function showValue(value: unknown): string | Message {
   if (value === null || value === undefined) return 'NULL';
-  if (typeof value === 'string') {
-    return parseTimestamp(value) ? value : `‹not a timestamp, ${[...value].length} characters›`;
-  }
-  if (Buffer.isBuffer(value)) return `‹not a timestamp, ${value.length} bytes›`;
-  return parseTimestamp(String(value)) ? String(value) : '‹not a timestamp, a number›';
+  if (Buffer.isBuffer(value)) return msg('‹not a timestamp, {length} bytes›', { length: value.length });
+  if (parseTimestamp(String(value))) return String(value);
+  return typeof value === 'string'
+    ? msg('‹not a timestamp, {length} characters›', { length: [...value].length })
+    : msg('‹not a timestamp, a number›');
 }
 
 /** Number of slowest rows that are kept, with their keys. */
