@@ -33,9 +33,7 @@ export const COMMAND_OPTIONS = {
   report: {
     kind: OPTIONAL_TEXT,
     flag: '--report [file]',
-    help: {
-      up: 'write an HTML report afterwards, also of a failed verification',
-    },
+    help: { up: 'write an HTML report afterwards, also of a failed verification' },
     usual: `none; without a file: ${DEFAULT_REPORT}`,
     conflicts: { up: ['dryRun'] },
   },
@@ -52,9 +50,7 @@ export const COMMAND_OPTIONS = {
     kind: oneOf('wait', 'background'),
     default: 'wait',
     flag: '--backfills <when>',
-    help: {
-      deploy: 'run backfills now, or only start them and defer the rest to `up` or startBackfills()',
-    },
+    help: { deploy: 'run backfills now, or only start them and defer the rest to `up` or startBackfills()' },
   },
   rescan: {
     kind: BOOLEAN,
@@ -72,15 +68,12 @@ export const COMMAND_OPTIONS = {
     kind: BOOLEAN,
     flag: '--print-sql',
     help: { verify: 'print the checks as SQL for the sqlite3 shell instead' },
-    usual: 'off',
     isSingle: true,
   },
   out: {
     kind: TEXT,
     flag: '--out <file>',
-    help: {
-      report: 'file to write; only an earlier report is overwritten',
-    },
+    help: { report: 'file to write; only an earlier report is overwritten' },
     usual: `${DEFAULT_REPORT} in the current folder`,
   },
   sqlite: {
@@ -127,7 +120,6 @@ export const COMMAND_OPTIONS = {
     kind: BOOLEAN,
     flag: '--postgres',
     help: each(ON_STORE, 'read the URL of that database from DATABASE_URL'),
-    usual: 'off',
     isSingle: true,
   },
   concurrency: {
@@ -147,7 +139,6 @@ export const COMMAND_OPTIONS = {
     kind: BOOLEAN,
     flag: '--dry-run',
     help: each([...ON_STORE, 'init', 'create'], 'report what would be done, write nothing'),
-    usual: 'off',
   },
   trustConfig: {
     kind: BOOLEAN,
@@ -168,15 +159,9 @@ export const COMMAND_OPTIONS = {
       ON_STORE,
       "show messages of a project's and the database's errors, which may quote rows; only on a terminal",
     ),
-    usual: 'off',
     isSingle: true,
   },
-  json: {
-    kind: BOOLEAN,
-    flag: '--json',
-    help: each(ALL, 'print the result as one JSON document'),
-    usual: 'off',
-  },
+  json: { kind: BOOLEAN, flag: '--json', help: each(ALL, 'print the result as one JSON document') },
   lang: {
     kind: oneOf(...LANGS),
     flag: '--lang <language>',

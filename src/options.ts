@@ -26,7 +26,7 @@ export interface Option<Value = unknown> {
   readonly flag?: string;
   /** Commands that take the flag, with its help. */
   readonly help?: Help;
-  /** Words for the default, of all commands or by command, where the value of the row does not say it. */
+  /** Words for the default, for all commands or by command. Default: `default` in the unit of the flag, else `off`. */
   readonly usual?: string | Help;
   /** Value of the option for 1 of the flag, where their units differ. Default 1. */
   readonly unit?: number;
@@ -57,7 +57,7 @@ export type ValuesOf<Table extends OptionTable> = {
 /** Returns the default of a flag, in the unit of the flag. */
 export function usualOf({ usual, unit = 1, ...row }: Option, command: string): string {
   const words = typeof usual === 'string' ? usual : usual?.[command];
-  return words ?? String(typeof row.default === 'number' ? row.default / unit : row.default);
+  return words ?? String(typeof row.default === 'number' ? row.default / unit : (row.default ?? 'off'));
 }
 
 const kind = <Value>(

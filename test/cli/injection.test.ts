@@ -133,7 +133,7 @@ describe('names that would mean something elsewhere', () => {
     const result = await runCli(['verify', '--json'], { cwd: project });
     expect(result.code).to.equal(5);
     const { hint } = result.json().verifications[0].checks[0];
-    await paste(hint);
+    await paste(hint.replace(/^Run: /, ''));
     expect(cells()).to.deep.equal(FILLED);
     expectContained();
   });

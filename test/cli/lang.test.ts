@@ -30,7 +30,7 @@ describe('the language', () => {
       expect(stderr).to.match(
         isChinese
           ? /^STORE_MISSING: .* 处没有存储。\n {2}→ 请/
-          : /^STORE_MISSING: There is no store at .*\.\n {2}→ Give /,
+          : /^STORE_MISSING: There is no store at .*\.\n {2}→ Pass /,
       );
     });
 
