@@ -135,7 +135,7 @@ const isResultOf = (message: unknown, path: string): message is StoreResult => {
   if (!isRecord(message)) return false;
   const { path: of, exitCode, durationMs, output, error } = message;
   const isError = (value: unknown): boolean =>
-    isRecord(value) && typeof value.code === 'string' && isMessage(value.message) && isMessage(value.hint);
+    isRecord(value) && typeof value.code === 'string' && isTold(value.message) && isTold(value.hint);
   return (
     of === path &&
     Number.isInteger(exitCode) &&
@@ -145,14 +145,15 @@ const isResultOf = (message: unknown, path: string): message is StoreResult => {
   );
 };
 
-const isMessage = (value: unknown): boolean =>
-  isRecord(value) &&
-  typeof value.text === 'string' &&
-  isRecord(value.values) &&
-  Object.values(value.values).every((part) => (Array.isArray(part) ? part.every(isShown) : isShown(part)));
+const isTold = (value: unknown): boolean =>
+  typeof value === 'string' ||
+  (isRecord(value) &&
+    typeof value.text === 'string' &&
+    isRecord(value.values) &&
+    Object.values(value.values).every((part) => (Array.isArray(part) ? part.every(isShown) : isShown(part))));
 
-/** Checks for a value of a message; JSON has no others. */
-const isShown = (value: unknown): boolean => !isRecord(value) || isMessage(value);
+/** Checks a value of a message. */
+const isShown = (value: unknown): boolean => !isRecord(value) || isTold(value);
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;

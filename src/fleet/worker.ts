@@ -9,6 +9,10 @@ import type { StoreError, StoreResult, StoreTask } from './pool.js';
 
 let isBusy = false;
 
+/** Converts keys in messages: the pool's messages are JSON, because it does not trust these processes. */
+const withoutBigint = (_: string, value: unknown): unknown =>
+  typeof value === 'bigint' ? String(value) : value;
+
 process.on('message', async ({ argv, path }: StoreTask) => {
   isBusy = true;
   const startedAt = performance.now();
@@ -27,7 +31,7 @@ process.on('message', async ({ argv, path }: StoreTask) => {
     stdout: output,
     stderr: process.stderr,
     onError: ({ code, texts }) => {
-      error = { code, ...texts };
+      error = JSON.parse(JSON.stringify({ code, ...texts }, withoutBigint));
     },
     logFields: { store: path },
     ownsProcess: true,

@@ -1,7 +1,7 @@
 import type { UmzugStorage } from 'umzug';
 import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
-import { english, msg, type Told } from '../messages/message.js';
+import { english, type Message, msg, type Told } from '../messages/message.js';
 import { PACKAGE_VERSION } from '../package.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { compareVersions, parseVersion } from '../version.js';
@@ -111,15 +111,15 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
       await countObjects(step, -(await store.run(sql, step, kind, name)));
     },
 
-    /** Returns a sentence per step whose objects do not match its row. */
-    async objectInconsistencies(): Promise<string[]> {
+    /** Returns a message per step whose objects do not match its row. */
+    async objectInconsistencies(): Promise<Message[]> {
       return (
         await store.pluck<string>(
           `SELECT s.name FROM ${T.steps} AS s LEFT JOIN ${T.objects} AS o ON o.step = s.name
           GROUP BY s.name HAVING s.object_count <> count(o.name)
           UNION SELECT step FROM ${T.objects} WHERE step NOT IN (SELECT name FROM ${T.steps}) ORDER BY 1`,
         )
-      ).map((name) => `what ${name} made does not match its row`);
+      ).map((step) => msg('The objects of {step} do not match its row', { step }));
     },
   };
 }

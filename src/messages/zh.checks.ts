@@ -107,7 +107,6 @@ export const zhChecks = {
   'The cells of batch {#number} cannot be read': '批次 {number} 的单元格无法读取',
   'The cells of batch {#number} do not match its counts': '批次 {number} 的单元格与其计数不符',
   'The skips of batch {#number} do not match its count': '批次 {number} 的跳过记录与其计数不符',
-  'what {step} made does not match its row': '{step} 创建的内容与其记录行不符',
   "Run umzug-backfill backfill {name} --rescan to accept the table as it is: cells missing from the ledger then count as the application's, and `down` keeps them":
     '请运行 umzug-backfill backfill {name} --rescan ，以表的现状为准：账本中缺失的单元格此后视为应用程序自己的值，`down` 会保留它们',
 

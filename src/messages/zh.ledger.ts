@@ -36,4 +36,5 @@ export const zhLedger = {
     '请把步骤文件恢复为应用时的样子，或不加 --strict 再次运行',
   'The step {step} is new, but sorts before {other}, which is applied':
     '步骤 {step} 是新的，却排在已应用的 {other} 之前',
+  'The objects of {step} do not match its row': '{step} 创建的内容与其记录行不符',
 } as const satisfies Catalog;

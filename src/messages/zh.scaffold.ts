@@ -16,5 +16,5 @@ export const zhScaffold = {
     '新的配置写的是存储的路径，而不是数据库的 URL',
   'Run it without --db-path, then run commands with --database-url or DATABASE_URL':
     '省略 --db-path，在运行命令时用 --database-url 或 DATABASE_URL 指定数据库',
-  'Give this user write permission on its folder': '请授予当前用户其所在文件夹的写权限',
+  'Grant this user write permission on its folder': '请授予当前用户其所在文件夹的写权限',
 } as const satisfies Catalog;

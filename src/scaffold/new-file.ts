@@ -37,7 +37,7 @@ export function unwritable(path: string, error: unknown): unknown {
   return new BackfillError(
     'FOLDER_UNWRITABLE',
     msg('{path} cannot be written by this user ({code})', { path, code: errnoOf(error) }),
-    msg('Give this user write permission on its folder'),
+    msg('Grant this user write permission on its folder'),
     { cause: error },
   );
 }

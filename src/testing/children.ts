@@ -85,7 +85,7 @@ async function ending(child: ChildProcess, order: FaultRequest): Promise<'interr
 }
 
 /** Returns the options of Node that affect how files are loaded, which a step may need. Others concern the test runner. */
-export function loaderOptions(options: readonly string[]): string[] {
+function loaderOptions(options: readonly string[]): string[] {
   const isLoader =
     /^(?:--import|--require|-r|--loader|--experimental-loader|--conditions|-C)(?:=|$)|^--(?:no-)?experimental-(?:strip|transform)-types$/;
   return options.flatMap((option, i) => {

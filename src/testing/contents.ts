@@ -7,7 +7,7 @@ import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import type { BackfillStep } from './options.js';
 
-/** Rows of a table by key; of tables other than the backfill's, by position. */
+/** Rows of a table, by key; by position in tables other than the backfill's. */
 export interface Table {
   readonly columns: readonly string[];
   readonly rows: ReadonlyMap<Key, readonly unknown[]>;

@@ -55,7 +55,7 @@ export class BackfillTestError extends Error {
   readonly key: bigint | string | undefined;
   /** The column; undefined if the failure does not concern a column. */
   readonly column: string | undefined;
-  /** How to find or fix the cause. */
+  /** Advice on the cause. */
   readonly hint: string;
 
   /**

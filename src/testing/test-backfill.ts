@@ -15,7 +15,7 @@ import { readOptions, type Subject, type TestBackfillOptions } from './options.j
 import { requirePreserved } from './preserved.js';
 import { makeStore } from './seed.js';
 
-/** Counts of what was tested. Assert on them to notice if `rows` test less than before. */
+/** Statistics of a test. Assert on them to notice if `rows` test less than before. */
 export interface TestBackfillResult {
   /** Name of the step; `backfill` if it is defined in the test. */
   readonly backfill: string;

@@ -5,7 +5,7 @@ import { count } from '../format.js';
 import { compareKeys, countKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { BatchRecord, RunRecord } from '../ledger/records.js';
-import { type Message, msg, type Told } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
 import { turns } from '../turns.js';
@@ -35,7 +35,7 @@ export async function integrity(
   const runs = await ledger.runs(backfill.name);
   const batches = await ledger.batches(backfill.name);
   const isApplied = (await ledger.step(backfill.name))?.status === 'applied';
-  const contradictions: Told[] = [
+  const contradictions: Message[] = [
     ...(runs.length === 0
       ? [msg('No run is recorded')]
       : isApplied
