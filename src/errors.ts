@@ -1,5 +1,5 @@
 import { POSTGRES_MEANINGS, SQLITE_MEANINGS, SYSTEM_MEANINGS, unsafeUse } from './engine-errors.js';
-import { english, type Message, msg, type PlainText, type Told, withValues } from './messages/message.js';
+import { english, type Message, msg, type PlainText, withValues } from './messages/message.js';
 import { scrub, scrubError } from './secrets.js';
 import { type EngineError, isPostgresError, isSqliteError, isStoreError } from './store-errors.js';
 import { visible } from './visible.js';
@@ -117,8 +117,8 @@ export type ErrorCode = keyof typeof EXIT_BY_CODE;
 
 /** Message and hint of an error as data. */
 export interface ErrorTexts {
-  readonly message: Told;
-  readonly hint: Told;
+  readonly message: Message;
+  readonly hint: Message;
 }
 
 /**
@@ -148,7 +148,7 @@ export class BackfillError extends Error {
    * @param hint the fix, which starts with an imperative
    * @param options `cause`: the explained error
    */
-  constructor(code: ErrorCode, message: Told, hint: Told, options?: { readonly cause?: unknown }) {
+  constructor(code: ErrorCode, message: Message, hint: Message, options?: { readonly cause?: unknown }) {
     scrubError(options?.cause);
     super(visible(scrub(english(message))), options);
     this.code = code;

@@ -1,5 +1,5 @@
 import { BackfillError, type ErrorCode } from './errors.js';
-import { type Message, msg, type Told } from './messages/message.js';
+import { type Message, msg, type Phrase } from './messages/message.js';
 
 /** A kind of value that an option takes. */
 export interface Kind<Value = unknown> {
@@ -166,7 +166,7 @@ export const object = <Value>(
 export function checkOptions(
   given: object,
   table: OptionTable,
-  what: Told,
+  what: Phrase,
   code: ErrorCode,
   others: readonly string[] = [],
 ): void {
@@ -174,7 +174,7 @@ export function checkOptions(
   checkKinds(given, table, what, code, '');
 }
 
-function checkKinds(given: object, table: OptionTable, what: Told, code: ErrorCode, prefix: string): void {
+function checkKinds(given: object, table: OptionTable, what: Phrase, code: ErrorCode, prefix: string): void {
   const values = new Map<string, unknown>(Object.entries(given));
   for (const [name, row] of Object.entries(table)) {
     const value = values.get(name);
@@ -190,7 +190,7 @@ function checkKinds(given: object, table: OptionTable, what: Told, code: ErrorCo
 
 const invalidOption = (
   option: string,
-  what: Told,
+  what: Phrase,
   { kind: { expected }, isRequired }: Option,
   value: unknown,
   code: ErrorCode,
@@ -209,7 +209,7 @@ const invalidOption = (
   );
 
 /** Names an option of a call, such as `checks` of defineBackfill(). */
-export const optionOf = (option: string, what: Told): Message =>
+export const optionOf = (option: string, what: Phrase): Message =>
   msg('`{option}` of {what}', { option, what });
 
 /**
@@ -220,7 +220,7 @@ export const optionOf = (option: string, what: Told): Message =>
 export function refuseUnknownOptions(
   given: object,
   known: readonly string[],
-  what: Told,
+  what: Phrase,
   code: ErrorCode,
 ): void {
   for (const name of Object.keys(given)) {
@@ -239,7 +239,7 @@ export function refuseUnknownOptions(
  *
  * @throws {BackfillError} `code` otherwise
  */
-export function requireText(value: unknown, name: string, what: Told, code: ErrorCode): string {
+export function requireText(value: unknown, name: string, what: Phrase, code: ErrorCode): string {
   if (NAME.accepts(value)) return value;
   throw invalidOption(name, what, { kind: NAME, isRequired: true }, value, code);
 }

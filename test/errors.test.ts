@@ -7,6 +7,7 @@ import { Umzug } from 'umzug';
 import { generateStore } from '../demo/store-generator.js';
 import { BackfillError, type ErrorCode } from '../src/index.js';
 import { expectRefusal, root, runCli, useFolder } from './support/cli.js';
+import { anError } from './support/errors.js';
 import { after, up } from './support/migrate.js';
 import { asAgentOs, insertAudits, withGeneratedStore } from './support/stores.js';
 
@@ -106,7 +107,7 @@ describe('what is thrown', () => {
   });
 
   it('is told as it is where it is an error of ours', async () => {
-    const ours = new BackfillError('UPDATE_IGNORED', 'A trigger ignored an update', 'Drop it');
+    const ours = anError('UPDATE_IGNORED', 'A trigger ignored an update', 'Drop it');
     for (const error of await ends(throwing(ours))) expect(error).to.equal(ours);
   });
 
@@ -137,7 +138,7 @@ describe('the error codes', () => {
 
   it('each end a command with a code of their kind', () => {
     for (const [code, exit] of declared)
-      expect(new BackfillError(code, 'It failed', 'Mend it').exitCode, code)
+      expect(anError(code, 'It failed', 'Mend it').exitCode, code)
         .to.equal(exit)
         .and.above(0);
     const usage = ['USAGE', 'NPM_KEPT_OPTION', 'CONFIG_MISSING', 'STEP_UNKNOWN', 'BACKFILL_UNKNOWN'] as const;

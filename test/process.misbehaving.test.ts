@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { type BackfillDefinition, BackfillError, defineBackfill, type ProcessOptions } from '../src/index.js';
+import { type BackfillDefinition, defineBackfill, type ProcessOptions } from '../src/index.js';
 import { needEngine } from './support/engines.js';
+import { anError } from './support/errors.js';
 import { numbered, OWN_ENGINES, type OwnTables } from './support/own-tables.js';
 import { refusalOf } from './support/postgres-tables.js';
 
@@ -110,7 +111,7 @@ for (const engine of OWN_ENGINES) {
       [
         'it throws an error of this package',
         () => {
-          throw new BackfillError('INTERNAL', 'secret', 'secret');
+          throw anError('INTERNAL', 'secret', 'secret');
         },
       ],
       [

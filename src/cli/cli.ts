@@ -4,10 +4,11 @@ import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject, type Project } from '../config.js';
 import { locateStore } from '../db/path.js';
 import { plaintextWarnings } from '../db/postgres/tls.js';
+import { warning } from '../engine/run-options.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { storeArguments } from '../fleet/stores.js';
 import { type Lang, loadTranslator, localeLang, type Translate } from '../messages/lang.js';
-import { english } from '../messages/message.js';
+import { english, type Message } from '../messages/message.js';
 import type { MigratorEvent, MigratorOptions } from '../migrate/options.js';
 import type { CommandName } from '../option-table.js';
 import { withKnownPlaces } from '../places.js';
@@ -222,13 +223,14 @@ async function runOnStore(
   const view = isInfoLogged(level)
     ? progressView({ stream: stderr, env, log: (progress) => log({ event: 'progress', ...progress }) })
     : undefined;
-  const warn = (texts: readonly string[]): void => {
+  const warn = (texts: readonly Message[]): void => {
     if (logFields) return; // not once per store of a fleet
-    for (const text of texts) log({ event: 'warning', text });
+    for (const text of texts) log(warning(text));
   };
   const address = storeAddress(project.config, options, env);
-  const unencrypted = address.postgres ? plaintextWarnings(address.postgres).map(english) : [];
-  warn([...(project.stale ?? []).map(english), ...unencrypted]);
+  const unencrypted = address.postgres ? plaintextWarnings(address.postgres) : [];
+  warn([...(project.stale ?? []), ...unencrypted]);
+  const logged = unencrypted.map(english);
   refuseOtherOptions(options, address);
   if (!address.postgres) enter(address.path, project, context, log);
   const hints = hintContext(options, options['backup.folder'], address, project.config.database.path);
@@ -249,7 +251,7 @@ async function runOnStore(
     onEvent: (event) => {
       if (!address.postgres) handleBetweenBatches(event, handlers);
       loaded.onEvent?.(event);
-      if (event.event !== 'warning' || !unencrypted.includes(event.text)) log(event); // those are logged above
+      if (event.event !== 'warning' || !logged.includes(event.text)) log(event); // those are logged above
       view?.onEvent(event);
       metrics?.onEvent(event);
     },
@@ -283,7 +285,7 @@ function openMetrics(given: string, store: StoreAddress, log: Log): Metrics {
     try {
       writeAtomically(METRICS_FILE, path, text);
     } catch (error) {
-      log({ event: 'warning', text: toBackfillError(error, 'while writing the metrics file').message });
+      log(warning(toBackfillError(error, 'while writing the metrics file').texts.message));
     }
   });
 }

@@ -154,11 +154,13 @@ function fleetText(
   translate: Translate,
   toRunnable: (path: string, text: string) => string,
 ): Lines {
-  const outcome = (code: number): string => translate(exitLabel(code));
+  const outcome = (code: number): string => translate(msg(exitLabel(code)));
   const others = results.filter(({ exitCode }) => exitCode !== EXIT.done);
   const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }) => {
     const details = error
-      ? errorLines(error, translate).map((line) => toRunnable(path, line).replace(/^(?! {2})/, '  '))
+      ? errorLines({ code: error.code, texts: error }, translate).map((line) =>
+          toRunnable(path, line).replace(/^(?! {2})/, '  '),
+        )
       : [];
     return [`${path}${translate(msg(': '))}${outcome(exitCode)}`, ...details];
   });

@@ -1,5 +1,6 @@
 import { bytes, count, duration } from '../format.js';
-import type { Message, MessageText, MessageValue, PlaceholderOf, Told } from '../messages/message.js';
+import type { Message, MessageText, MessageValue, PlaceholderOf } from '../messages/message.js';
+import { msg } from '../messages/message.js';
 import type { LoggedEvent } from './log.js';
 
 /** The event of a name. */
@@ -89,9 +90,9 @@ function shownField(name: string, value: unknown): MessageValue {
 }
 
 /** Returns the sentence of an event. Its values are the event's own: names, numbers and keys, never a value of the store. */
-export function logSentence(event: LoggedEvent): Told {
-  if (event.event === 'warning') return event.text;
-  if (event.event === 'background_failed') return event.message;
+export function logSentence(event: LoggedEvent): Message {
+  if (event.event === 'warning') return event.texts?.text ?? msg('{text}', { text: event.text });
+  if (event.event === 'background_failed') return msg('{text}', { text: event.message });
   const sentence = SENTENCES[event.event] as MessageText | ((of: LoggedEvent) => MessageText);
   const text = typeof sentence === 'function' ? sentence(event) : sentence;
   const values = Object.entries(event).map(([name, value]) => [name, shownField(name, value)] as const);

@@ -3,7 +3,7 @@ import type { ValuesLeft } from '../engine/run-options.js';
 import type { BackfillError, ErrorTexts } from '../errors.js';
 import { bytes, count, duration } from '../format.js';
 import type { Translate } from '../messages/lang.js';
-import { english, type Message, msg, type Told } from '../messages/message.js';
+import { english, type Message, msg } from '../messages/message.js';
 import type { RunResult, SizeChange } from '../migrate/change.js';
 import type { Plan, PlannedFill, PlannedStep } from '../migrate/plan.js';
 import type { Backup } from '../safety/backup.js';
@@ -31,12 +31,12 @@ export const renderLines = (lines: readonly Line[], translate: Translate): Lines
   );
 
 /** A {@link BackfillError}, or one from another process. */
-type ShownError = ErrorTexts & { readonly code: string; readonly texts?: ErrorTexts | undefined };
+type ShownError = { readonly code: string; readonly texts: ErrorTexts };
 
 /** Returns the lines of an error: code and message, and the hint. */
 export function errorLines(error: ShownError, translate: Translate = english): Lines {
-  const { message, hint } = error.texts ?? error;
-  const shown = (told: Told): string => visible(scrub(translate(told)));
+  const { message, hint } = error.texts;
+  const shown = (told: Message): string => visible(scrub(translate(told)));
   return [`${error.code}: ${shown(message)}${translate(msg('.'))}`, `  → ${shown(hint)}`];
 }
 
@@ -140,7 +140,7 @@ function outcomeText(lines: readonly Line[], outcome: RunResult, presenter: Pres
 }
 
 const warningLines = ({ drifts, warnings }: Pick<Plan, 'drifts' | 'warnings'>): readonly Line[] =>
-  [...warnings, ...drifts.map(({ text }) => text)].map((text) => msg('warning: {text}.', { text }));
+  [...warnings, ...drifts.map(({ texts }) => texts.text)].map((text) => msg('warning: {text}.', { text }));
 
 /** Returns the JSON of a result. */
 export function outcomeJson<Outcome extends RunResult>(

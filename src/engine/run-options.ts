@@ -1,7 +1,7 @@
 import type { LockHolder } from '../db/connector.js';
 import { BackfillError } from '../errors.js';
 import type { RunRecord } from '../ledger/records.js';
-import { msg } from '../messages/message.js';
+import { english, type Message, msg, withTexts } from '../messages/message.js';
 import type { RunSettings } from '../option-table.js';
 import type { RevertResult } from './batch.js';
 
@@ -27,6 +27,18 @@ export interface ValuesLeft {
   /** Number of values by column. */
   readonly cells: Readonly<Record<string, number>>;
 }
+
+/** A warning, in one English sentence. */
+export interface WarningEvent {
+  readonly event: 'warning';
+  readonly text: string;
+  /** The text as data, for other languages. Not enumerable; absent if the event comes from another thread or process. */
+  readonly texts?: { readonly text: Message } | undefined;
+}
+
+/** Returns the event of a warning. */
+export const warning = (text: Message): WarningEvent =>
+  withTexts({ event: 'warning' as const, text: english(text) }, { text });
 
 /**
  * Progress of a run. Between `batches_started` and `batches_finished` the event loop turns after each batch, so signals are
@@ -81,7 +93,7 @@ export type RunEvent =
       readonly key: string;
       readonly reason: string;
     }
-  | { readonly event: 'warning'; readonly text: string }
+  | WarningEvent
   /**
    * The run waits for other workers that have claimed the rest of it or still work on it. If another process is known to hold a
    * claim, its name and since when.

@@ -1,7 +1,9 @@
 import type { UmzugStorage } from 'umzug';
 import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
-import { english, type Message, msg, type Told } from '../messages/message.js';
+
+import { english, type Message, msg, withTexts } from '../messages/message.js';
+
 import { PACKAGE_VERSION } from '../package.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { compareVersions, parseVersion } from '../version.js';
@@ -197,9 +199,14 @@ export async function unlogMigration(ledger: Ledger, name: string): Promise<void
 export interface Drift {
   readonly step: string;
   readonly kind: 'changed' | 'inserted' | 'gone';
-  /** The difference, in one sentence. */
+  /** The difference, in one English sentence. */
   readonly text: string;
+  /** The text as data, for other languages. Not enumerable. */
+  readonly texts: { readonly text: Message };
 }
+
+const drift = (step: string, kind: Drift['kind'], text: Message): Drift =>
+  withTexts({ step, kind, text: english(text) }, { text });
 
 /**
  * Finds started steps that have changed since or whose file no longer exists, and pending ones that sort before an applied one. Skips
@@ -217,14 +224,14 @@ export function findDrift(steps: readonly Step[], records: readonly StepRecord[]
         record.status === 'applying'
           ? msg('The step {step} has changed since it was started', { step: step.name })
           : msg('The step {step} has changed since it was applied', { step: step.name });
-      drifts.push({ step: step.name, kind: 'changed', text: english(text) });
+      drifts.push(drift(step.name, 'changed', text));
     }
     if (!record && lastApplied !== undefined && step.name < lastApplied) {
       const text = msg('The step {step} is new, but sorts before {other}, which is applied', {
         step: step.name,
         other: lastApplied,
       });
-      drifts.push({ step: step.name, kind: 'inserted', text: english(text) });
+      drifts.push(drift(step.name, 'inserted', text));
     }
   }
   for (const { name, status } of own) {
@@ -233,7 +240,7 @@ export function findDrift(steps: readonly Step[], records: readonly StepRecord[]
       status === 'applied'
         ? msg('The step {step} is applied, but its file is missing', { step: name })
         : msg('The step {name} is not finished, and its file is missing', { name });
-    drifts.push({ step: name, kind: 'gone', text: english(text) });
+    drifts.push(drift(name, 'gone', text));
   }
   return drifts;
 }
@@ -265,7 +272,7 @@ export function refuseNewerPackage(records: readonly StepRecord[]): void {
 /** Throws `STEP_DRIFTED` with the first drift, if there is one. */
 export function refuseDrift(
   [first]: readonly Drift[],
-  hint: Told = msg('Restore the step files as they were applied, or run it again without --strict'),
+  hint: Message = msg('Restore the step files as they were applied, or run it again without --strict'),
 ): void {
-  if (first) throw new BackfillError('STEP_DRIFTED', first.text, hint);
+  if (first) throw new BackfillError('STEP_DRIFTED', first.texts.text, hint);
 }

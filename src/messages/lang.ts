@@ -1,4 +1,4 @@
-import { english, type Translate } from './message.js';
+import { english, type Translate, translator } from './message.js';
 
 /** Languages in which results and errors are told: English, Simplified Chinese. */
 export const LANGS = ['en', 'zh'] as const;
@@ -19,9 +19,6 @@ export function localeLang({ LC_ALL, LC_MESSAGES, LANG }: NodeJS.ProcessEnv): La
   return (LC_ALL || LC_MESSAGES || LANG || '').startsWith('zh') ? 'zh' : 'en';
 }
 
-/** What says texts in a language. Other words than English are loaded when they are asked for. */
-export async function loadTranslator(lang: Lang): Promise<Translate> {
-  if (lang === 'en') return english;
-  const [{ translator }, { zh }] = await Promise.all([import('./translate.js'), import('./zh.js')]);
-  return translator(zh);
-}
+/** Returns what renders messages in a language. The Chinese catalogue is loaded by the first call for it. */
+export const loadTranslator = async (lang: Lang): Promise<Translate> =>
+  lang === 'en' ? english : translator((await import('./zh.js')).zh, '、');

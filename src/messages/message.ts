@@ -1,15 +1,10 @@
 import type { zh } from './zh.js';
 
-/** The name of a placeholder of the catalogue, without the mark of its kind. */
-type Unmarked<Name extends string> = Name extends `${'#' | '~' | '*'}${infer Rest}` ? Rest : Name;
-
-/** An English text of the catalogue, as the sources write it. */
-type Plain<Text extends string> = Text extends `${infer Head}{${infer Name}}${infer Rest}`
-  ? `${Head}{${Unmarked<Name>}}${Plain<Rest>}`
-  : Text;
-
 /** Every English text that a person may read. One without its Chinese is not of this type, so that it does not compile. */
-export type MessageText = Plain<keyof typeof zh>;
+export type MessageText = keyof typeof zh;
+
+/** Texts in a language by the English ones, with the same placeholders in any order. */
+export type Catalogue = Readonly<Record<string, string>>;
 
 /** The names in braces in a text; braces around code, as in `defineBackfill({ … })`, hold spaces. */
 export type PlaceholderOf<Text extends string> = Text extends `${string}{${infer Name}}${infer Rest}`
@@ -22,7 +17,7 @@ export type PlainText = {
 }[MessageText];
 
 /** A value in a message: shown as it is, translated, or a list. */
-export type MessageValue = Scalar | Message | readonly (string | Message)[];
+export type MessageValue = Scalar | Message | readonly Phrase[];
 
 /** A value that is shown as a template literal shows it. */
 type Scalar = string | number | bigint | null | undefined;
@@ -53,15 +48,21 @@ export function msg<Text extends MessageText>(text: Text, ...[values]: ValuesOf<
 export const isMessage = (value: unknown): value is Message =>
   typeof value === 'object' && value !== null && 'text' in value && 'values' in value;
 
-/** A message, or a text in English that has no translation yet. */
-export type Told = Message | string;
+/** A phrase within a message: translated if it is a message, else shown as it is, such as a name in code. */
+export type Phrase = Message | string;
 
 /** Renders messages in one language. */
-export type Translate = (message: Told) => string;
+export type Translate = (message: Message) => string;
 
 /** Renders messages in English. */
-export const english: Translate = (message) =>
-  typeof message === 'string' ? message : fillIn(message.text, message.values, english, ', ');
+export const english: Translate = ({ text, values }) => fillIn(text, values, english, ', ');
+
+/** Returns what renders messages in the language of a catalogue; a text that it does not have stays English. */
+export function translator(catalogue: Catalogue, comma: string): Translate {
+  const translate: Translate = ({ text, values }) =>
+    fillIn(Object.hasOwn(catalogue, text) ? (catalogue[text] ?? text) : text, values, translate, comma);
+  return translate;
+}
 
 /**
  * Puts values into a text.
@@ -69,12 +70,7 @@ export const english: Translate = (message) =>
  * @param translate renders the values that are messages
  * @param comma what separates the items of a list
  */
-export const fillIn = (
-  text: string,
-  values: Message['values'],
-  translate: Translate,
-  comma: string,
-): string =>
+const fillIn = (text: string, values: Message['values'], translate: Translate, comma: string): string =>
   text.replace(/\{(\w+)\}/g, (placeholder, name: string) => {
     const value = values[name];
     if (!Object.hasOwn(values, name)) return placeholder;
@@ -85,15 +81,24 @@ const shown = (value: Scalar | Message, translate: Translate): string =>
   typeof value === 'object' && value !== null ? translate(value) : String(value);
 
 /** Returns a message in which each value that is a text has passed through `change`. */
-export function withValues<Text extends Told>(message: Text, change: (text: string) => string): Text {
-  if (typeof message === 'string') return change(message) as Text;
+export function withValues({ text, values }: Message, change: (text: string) => string): Message {
+  const changedItem = (value: Phrase): Phrase =>
+    typeof value === 'string' ? change(value) : withValues(value, change);
   const changed = (value: MessageValue): MessageValue => {
-    if (typeof value === 'string') return change(value);
-    if (typeof value !== 'object' || value === null) return value;
-    return isList(value) ? value.map((item) => withValues(item, change)) : withValues(value, change);
+    if (isList(value)) return value.map(changedItem);
+    return typeof value === 'string' || (typeof value === 'object' && value !== null)
+      ? changedItem(value)
+      : value;
   };
-  const values = Object.entries(message.values).map(([name, value]) => [name, changed(value)] as const);
-  return { ...(message as Message), values: Object.fromEntries(values) } as Text;
+  const entries = Object.entries(values).map(([name, value]) => [name, changed(value)] as const);
+  return { text, values: Object.fromEntries(entries) };
 }
 
-const isList = (value: MessageValue): value is readonly (string | Message)[] => Array.isArray(value);
+const isList = (value: MessageValue): value is readonly Phrase[] => Array.isArray(value);
+
+/** Returns an object with its English texts also as data, for other languages. They are not enumerable: JSON has the English alone. */
+export const withTexts = <Result extends object, Texts>(
+  result: Result,
+  texts: Texts,
+): Result & { readonly texts: Texts } =>
+  Object.defineProperty(result, 'texts', { value: texts }) as Result & { readonly texts: Texts };

@@ -1,9 +1,9 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Messages of options and calls, of the command line and of the API. */
 export const zhCli = {
-  'Expected `{option}` to be {~expected}, got `{value}`': '`{option}` 应为{expected}，实际为 `{value}`',
-  'Expected `{option}` in {~what} to be {~expected}, got `{value}`':
+  'Expected `{option}` to be {expected}, got `{value}`': '`{option}` 应为{expected}，实际为 `{value}`',
+  'Expected `{option}` in {what} to be {expected}, got `{value}`':
     '{what} 中的 `{option}` 应为{expected}，实际为 `{value}`',
   'a positive integer': '正整数',
   'a number, 0 or more': '不小于 0 的数',
@@ -25,13 +25,13 @@ export const zhCli = {
   '`{option}` of {what}': '{what} 的 `{option}`',
   "Unknown command '{command}'": '未知的命令 {command}',
   "Unknown option '{option}'": '未知的选项 {option}',
-  '{~message} (Did you mean {names}?)': '{message}（是否指 {names}？）',
+  '{message} (Did you mean {names}?)': '{message}（是否指 {names}？）',
   "Option '{option}' argument missing": '选项 {option} 缺少参数值',
   "Argument '{argument}' missing": '缺少参数 {argument}',
   "Option '{option}' cannot be used with option '{other}'": '选项 {option} 不能与选项 {other} 同时使用',
-  "Too many arguments for '{command}': maximum {#maximum}, got {#got}":
+  "Too many arguments for '{command}': maximum {maximum}, got {got}":
     '{command} 的参数过多：最多 {maximum} 个，实际为 {got} 个',
   'No command is given': '没有给出命令',
   'Run umzug-backfill --help, or the command with --help':
     '请运行 umzug-backfill --help ，或在命令后加 --help',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

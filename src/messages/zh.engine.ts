@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Texts of the engines: derivation, keys, schema steps, rights. */
 export const zhEngine = {
@@ -86,7 +86,7 @@ export const zhEngine = {
   Filling: '填充',
   'generated column': '生成列',
   'another {kind} named {name}': '另一个名为 {name} 的{kind}',
-  '`down` will be blocked by {~object}': '`down` 将被 {object} 阻挡',
+  '`down` will be blocked by {object}': '`down` 将被 {object} 阻挡',
   '`down`': '执行 `down` ',
   'An UPDATE': '执行 UPDATE',
   'while the WAL of {backfill} was pinned': '在等待 {backfill} 被占住的 WAL 时',
@@ -186,4 +186,4 @@ export const zhEngine = {
     '本程序不备份 PostgreSQL 数据库：请使用其自身的工具，例如 pg_dump',
   'PostgreSQL did not complete the index {name}': 'PostgreSQL 没有完成索引 {name} 的创建',
   'Run the same command again; it recreates the index': '请再次运行同一命令：它会重新创建该索引',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

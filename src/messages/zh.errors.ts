@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Messages of errors and warnings: what is wrong. */
 export const zhErrors = {
@@ -7,7 +7,7 @@ export const zhErrors = {
     'npm 把 {options} 留给了自己，没有传给本命令',
 
   // the project
-  'Expected `columns` in {what} to have 1 to {#most} columns, got {#count}':
+  'Expected `columns` in {what} to have 1 to {most} columns, got {count}':
     '{what} 中的 `columns` 应有 1 到 {most} 列，实际为 {count} 列',
   "Expected `columns.{column}` in {what} to be firstOf(), sql() or, with `process`, 'process'":
     "{what} 中的 `columns.{column}` 应为 firstOf()、sql()，或在给出 `process` 时为 'process'",
@@ -15,7 +15,7 @@ export const zhErrors = {
     '{what} 中的 `columns` 应有一列由 `process` 填充',
   'Expected `process` in {what} to be a synchronous function': '{what} 中的 `process` 应为同步函数',
   'Expected `reads` in {what} to be a list of column names': '{what} 中的 `reads` 应为列名的列表',
-  'Expected `verdict` in {~what} to be warn or fail, got `{value}`':
+  'Expected `verdict` in {what} to be warn or fail, got `{value}`':
     '{what} 中的 `verdict` 应为 warn 或 fail，实际为 `{value}`',
   'The query of the rule "{title}" of {name} is not a SELECT that this store can run':
     '{name} 的规则 "{title}" 的查询不是该存储可以运行的 SELECT',
@@ -23,13 +23,13 @@ export const zhErrors = {
     '{what} 中的 `processVersion` 应为整数，实际为 `{value}`',
   'The expression of {column} in {name} cannot be computed on {table}':
     '{name} 中 {column} 的表达式不是 {table} 上的有效表达式',
-  'The first run of {name} found {#cells} cells to fill and filled none of them: {reasons}':
+  'The first run of {name} found {cells} cells to fill and filled none of them: {reasons}':
     '{name} 的首次运行找到 {cells} 个待填充的单元格，但一个也没有填充：{reasons}',
   'The expression of {column} in {name} cannot be computed on a single row of {table}: it has an aggregate, a window function, or another function of several rows':
     '{name} 中 {column} 的表达式不能用于 {table} 的单独一行：它含有聚合函数、窗口函数或其他涉及多行的函数',
   'The query for the index {index} of {name} cannot run on this store':
     '{name} 中针对索引 {index} 的查询不是该存储可以运行的查询',
-  '--show-values may show contents of rows, and {~why}': '--show-values 可能显示行的内容，而{why}',
+  '--show-values may show contents of rows, and {why}': '--show-values 可能显示行的内容，而{why}',
   'CI is set': '环境变量 CI 已设置',
   'the log does not go to a terminal': '日志没有输出到终端',
   'Run the command on a terminal, or without the option; testBackfill() shows them for its own rows':
@@ -45,15 +45,15 @@ export const zhErrors = {
   'The scope of {name} reads {columns}, which it fills: a row that is filled would be out of scope, and never be verified':
     '{name} 的 scope 读取了它所填充的 {columns}：已填充的行将不在范围内，永远不会被校验',
   'The step {name} is not finished, and its file is missing': '步骤 {name} 尚未完成，而其文件已不存在',
-  'The function `process` of {name} has changed since it filled, and derives other values than {#cells} cells contain':
+  'The function `process` of {name} has changed since it filled, and derives other values than {cells} cells contain':
     '{name} 的函数 `process` 与填充时的文本不同，且推导出的值与 {cells} 个单元格所保存的不同',
-  'The verification of {name} has failed, and {#cells} cells that it filled do not contain what their row derives: `down` would keep them':
+  'The verification of {name} has failed, and {cells} cells that it filled do not contain what their row derives: `down` would keep them':
     '{name} 的校验未通过，它填充的 {cells} 个单元格与所在行推导的值不符：`down` 会将它们保留下来',
   'The current declaration of {name} fills later rows: umzug-backfill backfill {scan} --rescan fills NULL cells with it, and umzug-backfill down --to {down}, then umzug-backfill up, all cells':
     '{name} 现在的声明只填充之后到来的行：umzug-backfill backfill {scan} --rescan 按它填充为 NULL 的单元格；umzug-backfill down --to {down}，再运行 umzug-backfill up，则全部重新填充',
-  '{#cells} cells of {name} were filled by version {#version} of `process`, which is no longer in its file':
+  '{cells} cells of {name} were filled by version {version} of `process`, which is no longer in its file':
     '{name} 的 {cells} 个单元格由 `process` 的版本 {version} 填充，而该版本已不在其文件中',
-  'The declaration with which {name} filled {#cells} cells can no longer be read from the ledger':
+  'The declaration with which {name} filled {cells} cells can no longer be read from the ledger':
     '{name} 填充 {cells} 个单元格所依据的声明，在账本中已无法读取',
   'The step {step} is new, but sorts before {other}, which is applied':
     '步骤 {step} 是新的，却排在已应用的 {other} 之前',
@@ -97,8 +97,8 @@ export const zhErrors = {
   table: '表',
 
   // the run
-  'process {#pid} on {host}, since {since}': '{host} 上的进程 {pid}，自 {since} 起',
-  'process {#pid} on {host}': '{host} 上的进程 {pid}',
+  'process {pid} on {host}, since {since}': '{host} 上的进程 {pid}，自 {since} 起',
+  'process {pid} on {host}': '{host} 上的进程 {pid}',
   'a process that has just started': '刚刚启动的进程',
   'The lock file {path} is a symbolic link': '锁文件 {path} 是符号链接',
   'The lock file {path} is not a regular file': '锁文件 {path} 不是普通文件',
@@ -111,17 +111,17 @@ export const zhErrors = {
   'Each update of {table} fires the triggers {names}': '{table} 的每次更新都会触发触发器 {names}',
   "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store":
     '本进程加载了另一份 SQLite：{path}；两份 SQLite 会互相释放对方在存储上的锁',
-  'The verification of {backfill} failed: {*checks}': '{backfill} 的校验失败：{checks}',
+  'The verification of {backfill} failed: {checks}': '{backfill} 的校验失败：{checks}',
 
   // backups, and what is written beside the store
-  '{size} for {~what}': '{what} {size}',
+  '{size} for {what}': '{what} {size}',
   'the journal': '日志',
   'what the store grows by': '存储的增长',
   'the backup': '备份',
   'a copy of the present store': '当前存储的副本',
   'the restored store and its journal': '恢复后的存储及其日志',
   'The backup folder {folder} does not exist': '备份文件夹 {folder} 不存在',
-  'The backup folder {folder} cannot be written by {~who}': '{who}无法写入用于备份的文件夹 {folder}',
+  'The backup folder {folder} cannot be written by {who}': '{who}无法写入用于备份的文件夹 {folder}',
   '{backup} is a backup of another store than {path}': '{backup} 是另一个存储的备份，而不是 {path} 的备份',
   'There is no backup of {path} in {folder}': '{folder} 中没有 {path} 的备份',
   'All backups of {path} in {folder} belong to other users, such as {file} to user id {owner}':
@@ -155,9 +155,9 @@ export const zhErrors = {
   '{path} has changed: its size is not the one in the ledger': '{path} 与创建时不同：其大小与账本中的不一致',
   'a private copy of the backup': '备份的私有副本',
   '{path} is damaged': '{path} 已损坏',
-  '{path} cannot be restored: {~reason}': '无法恢复 {path}：{reason}',
+  '{path} cannot be restored: {reason}': '无法恢复 {path}：{reason}',
   report: '报告',
   'metrics file': '指标文件',
-  '{folder} is on {~system}: file locks may not work between machines, so use the store from one machine at a time':
+  '{folder} is on {system}: file locks may not work between machines, so use the store from one machine at a time':
     '{folder} 位于 {system} 上：文件锁在机器之间可能无效，因此同一时间请只在一台机器上使用该存储',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

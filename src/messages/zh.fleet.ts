@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Several stores at once. */
 export const zhFleet = {
@@ -26,8 +26,8 @@ export const zhFleet = {
   'work pending': '有待处理的工作',
   locked: '已锁定',
   stopped: '已停止',
-  '… and {#stores} more: --json lists all': '……以及另外 {stores} 个：--json 列出全部',
-  '{#stores} stores in {duration}': '{stores} 个存储，用时 {duration}',
+  '… and {stores} more: --json lists all': '……以及另外 {stores} 个：--json 列出全部',
+  '{stores} stores in {duration}': '{stores} 个存储，用时 {duration}',
   'The link {path} belongs to user id {owner}; patterns do not follow links of other users':
     '链接 {path} 属于用户 ID {owner}，而模式不跟随其他用户的链接',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

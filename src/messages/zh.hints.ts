@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Hints of errors: what mends them. Commands stay as they are, with a space around them, so that they can be copied. */
 export const zhHints = {
@@ -28,7 +28,7 @@ export const zhHints = {
     '请让应用程序使用同一个 better-sqlite3（ npm ls better-sqlite3 ），或在另一个进程中运行 umzug-backfill up',
 
   // the store
-  '{~hint}; there is a file at {paths}: pass --db-path if it is the store':
+  '{hint}; there is a file at {paths}: pass --db-path if it is the store':
     '{hint} ；{paths} 处有文件：若它就是该存储，请用 --db-path 给出',
   'Pass the path of a store of the application with --db-path, or fix the declaration':
     '请用 --db-path 给出由应用程序创建的存储的路径，或修正声明',
@@ -102,7 +102,7 @@ export const zhHints = {
     '如果它已丢失，请以其所有者身份在原处创建空文件，再次运行同一命令： touch STORE',
   'Restore the ledger, or run it again with --yes: those cells then stay as they are':
     '请恢复账本，或加 --yes 重新运行：那些单元格将保持原样',
-  'Put the step file back with processVersion {#version}, or run it again with --yes: those cells then stay as they are':
+  'Put the step file back with processVersion {version}, or run it again with --yes: those cells then stay as they are':
     '请把步骤文件改回 processVersion {version}，或加 --yes 重新运行：这些单元格将保持原样',
   'Put the file back, then run the same command again; or revert it: umzug-backfill down --to {name}':
     '请把文件放回原处，然后重新运行同一命令；或撤回它已做的事：umzug-backfill down --to {name}',
@@ -112,4 +112,4 @@ export const zhHints = {
     '请把填充之后改动的内容（行，或 `process` 所依据的内容）改回原样，然后重新运行同一命令；或加 --yes 重新运行：这些单元格将保持原样',
   'Leave {columns} out of `scope` in {path}: only cells that are NULL are filled in any case':
     '请从 {path} 的 `scope` 中去掉 {columns}：无论如何只会填充为 NULL 的单元格',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

@@ -1,10 +1,10 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Texts about the ledger. */
 export const zhLedger = {
-  'The ledger of this store has format {#found}; this version of the package reads formats up to {#known}':
+  'The ledger of this store has format {found}; this version of the package reads formats up to {known}':
     '此存储的账本格式为 {found}，而本版本的包最高只认识格式 {known}',
-  'The ledger of this store has format {#found}; this version of the package reads formats from {#known} on':
+  'The ledger of this store has format {found}; this version of the package reads formats from {known} on':
     '此存储的账本格式为 {found}，而本版本的包只认识格式 {known} 及以后的格式',
   'Install the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest':
     '请部署写入该账本的版本或更新的版本：npm install umzug-backfill@latest',
@@ -16,11 +16,11 @@ export const zhLedger = {
     '此存储的账本已损坏：{table} 有一行的 {column} 列含有本包从不写入的内容',
   'Undo the changes to that table, or restore the newest backup: umzug-backfill restore':
     '请撤销对该表的改动，或恢复最新的备份：umzug-backfill restore',
-  'The ledger of this store is damaged: the cells filled by batch {#number} of {name} cannot be read':
+  'The ledger of this store is damaged: the cells filled by batch {number} of {name} cannot be read':
     '此存储的账本已损坏：已无法得知 {name} 的批次 {number} 填充了哪些单元格',
   "Restore a backup: umzug-backfill restore; or give up those cells: umzug-backfill backfill {name} --rescan counts them as the application's, and `down` then keeps them":
     '请恢复到某个备份：umzug-backfill restore；或放弃这些单元格：umzug-backfill backfill {name} --rescan 会将它们视为应用程序自己的值，此后 `down` 会保留它们',
-  'The keys of {#rows} rows take {#bytes} bytes; the maximum per batch is {#most}':
+  'The keys of {rows} rows take {bytes} bytes; the maximum per batch is {most}':
     '{rows} 行的键共长 {bytes} 字节，而账本的一个批次只容纳 {most} 字节',
   'Use smaller batches: --batch-size {rows}': '请减小批次：--batch-size {rows}',
   'Another process has worked on the backfill {name} in the same store':
@@ -37,4 +37,4 @@ export const zhLedger = {
   'The step {step} is new, but sorts before {other}, which is applied':
     '步骤 {step} 是新的，却排在已应用的 {other} 之前',
   'The objects of {step} do not match its row': '{step} 创建的内容与其记录行不符',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

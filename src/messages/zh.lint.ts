@@ -1,13 +1,13 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** What `lint`, `init` and `create` say. */
 export const zhLint = {
-  'No unsafe operations found. Steps checked: {#steps}.': '未发现不安全之处。已检查的步骤：{steps} 个。',
+  'No unsafe operations found. Steps checked: {steps}.': '未发现不安全之处。已检查的步骤：{steps} 个。',
   'One unsafe operation in {step}': '在 {step} 中发现 1 处不安全',
-  '{#count} unsafe operations in {steps}': '在 {steps} 中发现 {count} 处不安全',
+  '{count} unsafe operations in {steps}': '在 {steps} 中发现 {count} 处不安全',
   'Apply the suggestion after each arrow; or, if the operation is safe, state why in the file: // backfill-lint-disable RULE reason':
     '请按箭头之后所说的做；如果此处是安全的，请在文件中说明原因： // backfill-lint-disable RULE reason',
-  '{~message} (about {time} on this store)': '{message}（在此存储上约 {time}）',
+  '{message} (about {time} on this store)': '{message}（在此存储上约 {time}）',
 
   // locks
   'Drops the column {column} of {table}: SQLite rewrites every row with the write lock held':
@@ -55,7 +55,7 @@ export const zhLint = {
   'Has an empty `down`: the step would count as reverted although nothing is':
     '`down` 为空：步骤会被视为已撤销，而实际上什么也没有撤销',
   'Add a `down` that reverts what `up` does': '请为它提供撤回 `up` 所做更改的 `down`',
-  '{~what}, which no `down` restores': '{what}，任何 `down` 都无法恢复',
+  '{what}, which no `down` restores': '{what}，任何 `down` 都无法恢复',
   'Drops the table {table} with its rows': '删除表 {table} 及其所有行',
   'Drops the column {column} of {table} with its values': '删除 {table} 的列 {column} 及其值',
   'Deletes rows of {table}': '删除 {table} 的行',
@@ -83,7 +83,7 @@ export const zhLint = {
   "Declares the column {column} as STRING, which SQLite treats as numeric: '007' is stored as 7":
     "列 {column} 的类型为 STRING，SQLite 将其视为数字类型：'007' 会存为 7",
   'Use TEXT': '请写成 TEXT',
-  'Uses {~what}, new in SQLite {since}; the oldest in use is {oldest}':
+  'Uses {what}, new in SQLite {since}; the oldest in use is {oldest}':
     '使用了{what}，它自 SQLite {since} 起才有，而在用的最旧版本为 {oldest}',
   'Write it in SQL that the older version supports; or raise `--sqlite`':
     '请改用旧版本支持的 SQL；或提高 `--sqlite` 的版本',
@@ -126,4 +126,4 @@ export const zhLint = {
   'Compile it before it is checked or run: npx tsc.': '在检查或运行之前请先编译： npx tsc。',
   'Replace the example names in it, then check it with: umzug-backfill lint, umzug-backfill up --dry-run':
     '请填入自己的名称； umzug-backfill lint 会指出不安全之处， umzug-backfill up --dry-run 会说明它将做什么。',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

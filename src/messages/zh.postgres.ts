@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** What is told of a store that is a database of PostgreSQL. */
 export const zhPostgres = {
@@ -15,20 +15,20 @@ export const zhPostgres = {
   '`{option}` of {what}': '{what} 的 `{option}`',
 
   // its schema
-  '{~message}, and a run is in progress: {~who}': '{message}，且有运行正在进行：{who}',
+  '{message}, and a run is in progress: {who}': '{message}，且有运行正在进行：{who}',
   'Wait until it has ended, then run the same command again; umzug-backfill status shows its progress':
     '请等待其结束，然后重新运行同一命令；umzug-backfill status 会显示进度',
   object: '对象',
   type: '类型',
 
   // which database
-  '{~hint}; DATABASE_URL contains a database: pass --postgres to use it':
+  '{hint}; DATABASE_URL contains a database: pass --postgres to use it':
     '{hint} ； DATABASE_URL 指定了数据库：要使用它，请传入 --postgres',
   'Pass the database of the application with --database-url, add ?options=-csearch_path%3DNAME to the URL if the table is in another schema, or fix the declaration':
     '请用 --database-url 给出应用程序的数据库；若表在另一个模式中，请在 URL 后加上 ?options=-csearch_path%3DNAME；或修正声明',
 
   // the run
-  'Worker {#number} of {#count} has ended early, and the others do its part: {code}: {~message}':
+  'Worker {number} of {count} has ended early, and the others do its part: {code}: {message}':
     '第 {number} 个工作会话（共 {count} 个）提前结束，由其他会话完成其部分：{code}：{message}',
   'joined the run of {name}': '已参与填充 {name}',
   'The database grew by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':
@@ -37,4 +37,4 @@ export const zhPostgres = {
     '数据库减小了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
   '{what} is for a store that is a file, and got a URL': '{what} 用于文件形式的存储，而得到的是 URL',
   'Use createMigrator() for a database of PostgreSQL': 'PostgreSQL 数据库请使用 createMigrator()',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

@@ -1,17 +1,17 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Config files, step files and declarations. */
 export const zhProject = {
   'There is no umzug-backfill.config.js in {folder}, nor a compiled one in its dist folder':
     '{folder} 中没有 umzug-backfill.config.js，其 dist 文件夹中也没有编译后的配置文件',
   'The config file {file} cannot be loaded ({thrown})': '无法加载配置文件 {file} （{thrown}）',
-  '{~message} (at {place})': '{message}（位于 {place}）',
+  '{message} (at {place})': '{message}（位于 {place}）',
   'The default export of the config file {file} is not a config': '配置文件 {file} 的默认导出不是配置',
-  'Unknown option `{option}` in {~what}': '{what} 中有未知的选项 `{option}`',
+  'Unknown option `{option}` in {what}': '{what} 中有未知的选项 `{option}`',
   'The expression of sql() is not deterministic: {found}': 'sql() 的表达式不是确定性的：{found}',
   'Expected `down` in defineSqlStep() to be a list of statements':
     'defineSqlStep() 中的 `down` 应为语句的列表',
-  'Expected each text in {~what} to be one statement, got {~found}: {text}':
+  'Expected each text in {what} to be one statement, got {found}: {text}':
     '{what} 中的每个文本应为一条语句，实际为{found}：{text}',
   'no statement': '没有语句',
   'several statements': '多条语句',
@@ -47,7 +47,7 @@ export const zhProject = {
     '请先编译步骤，或将配置文件中的 `steps` 设为存在的文件夹',
   'Rename it without control characters': '请将其改为不含控制字符的名称',
   'Remove it, or use one of: {options}': '请去掉它，或使用以下之一：{options}',
-  'Set `{option}` in {~what}': '请在 {what} 中设置 `{option}`',
+  'Set `{option}` in {what}': '请在 {what} 中设置 `{option}`',
   'List the members to try': '请指定要尝试的成员名',
   'Use a name without quotes, backslashes and control characters': '请使用不含引号、反斜杠和控制字符的名称',
   'Split the backfill, or pass at least one column': '请拆分该回填，或至少给出一列',
@@ -64,7 +64,7 @@ export const zhProject = {
     '请只写类型，例如 TEXT ；约束和默认值无法精确撤销',
   'List the columns of the index, in order': '请按顺序指定索引的列',
   'Remove it: each step runs in a separate transaction': '请去掉它：每个步骤都在自己的事务中运行',
-  '{~hint}; the step is declared in {file}': '{hint} ；该步骤声明于 {file}',
+  '{hint}; the step is declared in {file}': '{hint} ；该步骤声明于 {file}',
   'Pass each statement as a separate text in the list, with values instead of parameters':
     '请让列表中的每个文本只含一条语句，并把值直接写入其中',
   'Pass each of them as a separate text in the list': '请让列表中的每个文本只含一条语句',
@@ -80,4 +80,4 @@ export const zhProject = {
   '{file} is not compiled, and does not run': '{file} 没有编译，不会运行',
   '{file} is newer than {compiled}, which runs': '{file} 比实际运行的 {compiled} 新',
   '{file} no longer has a source, and still runs': '{file} 已没有源文件，但仍会运行',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** The HTML report: headings, captions, columns. */
 export const zhReport = {
@@ -108,4 +108,4 @@ export const zhReport = {
   commands: '命令',
   runs: '运行',
   verdicts: '结论',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

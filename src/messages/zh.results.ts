@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Results, plans, tables and prompts of the commands. */
 export const zhResults = {
@@ -6,14 +6,14 @@ export const zhResults = {
   '.': '。',
   ', ': '、',
   ': ': '：',
-  'warning: {~text}.': '警告：{text}。',
+  'warning: {text}.': '警告：{text}。',
 
   // up, deploy, down, backfill
   'Nothing to do: every step is applied and verified.': '无事可做：所有步骤均已应用并通过校验。',
   'recreated missing objects of {name}': '已重新创建 {name} 缺失的内容',
-  '{#cells} cells that {name} had filled were NULL again, and were filled again':
+  '{cells} cells that {name} had filled were NULL again, and were filled again':
     '{name} 曾填充的 {cells} 个单元格又变为 NULL，现已重新填充',
-  'The keys of {table} begin again: {#cells} cells were filled in rows with keys that {name} had filled before':
+  'The keys of {table} begin again: {cells} cells were filled in rows with keys that {name} had filled before':
     '{table} 的键重新开始：已在 {name} 先前填充过其键的行中填充了 {cells} 个单元格',
   'caught up {name}': '已补跑 {name}',
   'applied {name}': '已应用 {name}',
@@ -23,11 +23,11 @@ export const zhResults = {
   'Pending changes: {names}. Run: umzug-backfill deploy':
     '有待处理的工作，请运行：umzug-backfill deploy （{names}）',
   'Nothing to do: no step is applied.': '无事可做：没有已应用的步骤。',
-  '{#reverted} cells reverted, {#kept} kept (they, or their sources, changed since)':
+  '{reverted} cells reverted, {kept} kept (they, or their sources, changed since)':
     '撤销 {reverted} 个单元格，保留 {kept} 个（其自身或推导来源已被修改）',
-  '{#cells} cells kept (their values can no longer be derived)':
+  '{cells} cells kept (their values can no longer be derived)':
     '{cells} 个单元格保留，因为已无法再询问当初填充它们的内容',
-  '{#cells} cells of missing rows (deleted, or their key changed)':
+  '{cells} cells of missing rows (deleted, or their key changed)':
     '{cells} 个单元格所在的行已不存在：行被删除，或其键被修改',
   'reverted {name}': '已撤销 {name}',
   'Nothing to do: no rows pending catch-up.': '无事可做：没有等待补跑的行。',
@@ -58,26 +58,26 @@ export const zhResults = {
   'a backup first: {size} in {folder}': '先做备份：{size}，位于 {folder}',
   '{name}: verify what an earlier run filled': '{name}：校验较早的运行所填充的内容',
   '{sql}   (write lock: about {duration})': '{sql}   （写锁：约 {duration}）',
-  '{~kind} run: {#rows} rows in scope with a NULL, in {#batches} batches, about {duration}':
+  '{kind} run: {rows} rows in scope with a NULL, in {batches} batches, about {duration}':
     '{kind}运行：范围内有 {rows} 行含 NULL，分 {batches} 个批次，约需 {duration}',
   first: '首次',
   'catch-up': '补跑',
   rescan: '重新扫描',
-  'cells to fill: {*cells}': '待填充的单元格：{cells}',
-  '{#rows} rows already have a value and are left unchanged: {*cells}': '{rows} 行已有值，保持原样：{cells}',
+  'cells to fill: {cells}': '待填充的单元格：{cells}',
+  '{rows} rows already have a value and are left unchanged: {cells}': '{rows} 行已有值，保持原样：{cells}',
   'to skip: {skips}': '将跳过：{skips}',
   'to skip: none': '将跳过：无',
   'disk needed: about {size}, and briefly as much again for the journal':
     '所需磁盘：约 {size}，日志还会短暂占用同样大小',
   'triggers fired by each update: {triggers}': '每次更新会触发的触发器：{triggers}',
   'triggers fired by each update: none': '每次更新会触发的触发器：无',
-  '‹not a timestamp, {#length} characters›': '‹不是时间戳，{length} 个字符›',
-  '‹not a timestamp, {#length} bytes›': '‹不是时间戳，{length} 个字节›',
+  '‹not a timestamp, {length} characters›': '‹不是时间戳，{length} 个字符›',
+  '‹not a timestamp, {length} bytes›': '‹不是时间戳，{length} 个字节›',
   '‹not a timestamp, a number›': '‹不是时间戳，是数字›',
 
   // status
   'Store: {path}': '存储：{path}',
-  'Run in progress: {~who}': '正在运行：{who}',
+  'Run in progress: {who}': '正在运行：{who}',
   'Run in progress: it has just started': '正在运行：刚刚启动',
   'No run in progress; the last one was stopped.': '没有正在进行的运行：上一次运行被停止。',
   step: '步骤',
@@ -89,12 +89,12 @@ export const zhResults = {
   reverting: '部分撤销',
   'not finished, by version {version}': '尚未完成，由版本 {version} 执行',
   '{time}, {duration}, by version {version}': '{time}，用时 {duration}，由版本 {version} 执行',
-  '{#percent}%, at key {~cursor} of {~watermark}': '{percent}%，游标 {cursor}，水位线 {watermark}',
-  '{#rows} rows read, {#cells} cells filled in {#batches} batches':
+  '{percent}%, at key {cursor} of {watermark}': '{percent}%，游标 {cursor}，水位线 {watermark}',
+  '{rows} rows read, {cells} cells filled in {batches} batches':
     '已读取 {rows} 行，在 {batches} 个批次中填充 {cells} 个单元格',
   'skipped {skips}': '已跳过 {skips}',
   'nothing: it created nothing': '无需操作：它没有创建任何内容',
-  'verification: {~verdict}': '校验：{verdict}',
+  'verification: {verdict}': '校验：{verdict}',
   'catch-up needed: unknown (checked 50,000 rows)': '是否有行等待补跑：未知，仅查看了 50,000 行',
   'rows pending catch-up': '有行等待补跑',
   'Nothing to do in the 50,000 rows read of each table; status --check reads all.':
@@ -126,10 +126,10 @@ export const zhResults = {
     '文件已被替换：请重启所有可能打开过该存储的程序。',
 
   // report
-  'No report was written ({code}: {~message}).': '未写入报告（{code}：{message}）。',
+  'No report was written ({code}: {message}).': '未写入报告（{code}：{message}）。',
   'No report was written, because the run was stopped.': '运行已被停止，未写入报告。',
   'Report: {path} ({size}).': '报告：{path}（{size}）。',
   'not applied, or not verifiable': '未应用，或无法校验',
   'Dry run of `report`: nothing was written. It would write {path}.':
     '试运行 `report`：未写入任何内容。实际运行会写入 {path}。',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

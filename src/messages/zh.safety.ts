@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Run lock, backup, restore, disk space, output files. */
 export const zhSafety = {
@@ -9,7 +9,7 @@ export const zhSafety = {
   'The lock file {path} was replaced while it was being opened': '锁文件 {path} 在打开时被替换',
   'The lock file has a sidecar, {path}, which SQLite would apply to it and this program never creates':
     '锁文件旁有 {path}，SQLite 会应用它，而本程序从不创建它',
-  'The disk of {folder} has {free} free, but {needed} is needed: {*parts}':
+  'The disk of {folder} has {free} free, but {needed} is needed: {parts}':
     '{folder} 所在的磁盘有 {free} 空闲，需要 {needed}：{parts}',
   'The value of --backup-dir is empty': '--backup-dir 的值为空',
   'The backup is damaged, and so is the store; nothing was changed':
@@ -21,11 +21,11 @@ export const zhSafety = {
     '{path} 已损坏或页大小不同，必须替换，但它正被其他程序打开',
   '{path} could not be copied ({code}), and is not replaced without a copy':
     '无法复制 {path}（{code}），没有副本就不会替换它',
-  'The {~what} cannot be written to {path}: that is not a file': '无法将{what}写入 {path}：那不是文件',
-  'The {~what} cannot be written to {path}: that is the store, or belongs to it':
+  'The {what} cannot be written to {path}: that is not a file': '无法将{what}写入 {path}：那不是文件',
+  'The {what} cannot be written to {path}: that is the store, or belongs to it':
     '无法将{what}写入 {path}：那是存储，或属于存储的文件',
-  'The {~what} cannot be written to {path}: {~reason}': '无法将{what}写入 {path}：{reason}',
-  'The file at {path} is not a {~what} of this program': '{path} 处有一个文件，它不是本程序的{what}',
+  'The {what} cannot be written to {path}: {reason}': '无法将{what}写入 {path}：{reason}',
+  'The file at {path} is not a {what} of this program': '{path} 处有一个文件，它不是本程序的{what}',
   'its folder does not exist': '其文件夹不存在',
   'a part of its path is not a folder': '其路径中有一部分不是文件夹',
   'that is a folder': '那是文件夹',
@@ -53,8 +53,8 @@ export const zhSafety = {
   'Check which program replaces it, then run the same command again; nothing was changed':
     '请查明是哪个程序所为，再次运行同一命令；未做任何更改',
   'Pass the path of a file': '请指定文件的路径',
-  'Choose another file for the {~what}': '请为{what}指定另一个文件',
-  'Choose another file for the {~what}, or move that one away first':
+  'Choose another file for the {what}': '请为{what}指定另一个文件',
+  'Choose another file for the {what}, or move that one away first':
     '请为{what}指定另一个文件，或先移走该文件',
   'Choose a folder that this user may write': '请选择当前用户可写的文件夹',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Errors of `init` and `create`. */
 export const zhScaffold = {
@@ -17,4 +17,4 @@ export const zhScaffold = {
   'Run it without --db-path, then run commands with --database-url or DATABASE_URL':
     '省略 --db-path，在运行命令时用 --database-url 或 DATABASE_URL 指定数据库',
   'Grant this user write permission on its folder': '请授予当前用户其所在文件夹的写权限',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Where the store is, and whether this user may use it. */
 export const zhStore = {
@@ -9,12 +9,12 @@ export const zhStore = {
   '{path} is not a file': '{path} 不是文件',
   'The store at {path} is an empty file': '位于 {path} 的存储是空文件',
   'this user': '当前用户',
-  'The folder {folder} of {path} cannot be entered by {~who}': '{who}无法进入通往 {path} 的文件夹 {folder}',
-  'The store at {path} cannot be read by {~who}': '{who}无法读取位于 {path} 的存储',
-  'The store at {path} cannot be written by {~who}': '{who}无法写入位于 {path} 的存储',
-  'The folder {folder} cannot be written by {~who}, and SQLite keeps its journal there':
+  'The folder {folder} of {path} cannot be entered by {who}': '{who}无法进入通往 {path} 的文件夹 {folder}',
+  'The store at {path} cannot be read by {who}': '{who}无法读取位于 {path} 的存储',
+  'The store at {path} cannot be written by {who}': '{who}无法写入位于 {path} 的存储',
+  'The folder {folder} cannot be written by {who}, and SQLite keeps its journal there':
     '{who}无法写入文件夹 {folder}，而 SQLite 的日志存放在那里',
-  'Another command holds the lock of this store: {~who}': '另一个命令持有该存储的锁：{who}',
+  'Another command holds the lock of this store: {who}': '另一个命令持有该存储的锁：{who}',
   'A connection received a statement while its transaction was open, or a transaction after its end':
     '连接在其事务打开期间收到了语句，或事务在结束之后收到了语句',
   'Run the same command again after it has ended, or pass a longer timeout: --lock-timeout 600':
@@ -70,4 +70,4 @@ export const zhStore = {
   '{host} and {port} are not a valid host and port': '{host} 和 {port} 不是有效的主机和端口',
   'Set {host} to a host name or an IP address, and {port} to a number':
     '请将 {host} 设为主机名或 IP 地址，将 {port} 设为数字',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** What SQLite, PostgreSQL, the operating system and Node report. */
 export const zhSystem = {
@@ -40,11 +40,11 @@ export const zhSystem = {
   'The disk is mounted read-only': '磁盘以只读方式挂载',
   'SQLite rejected a statement': 'SQLite 拒绝了一条语句',
   'An unexpected error occurred': '发生了未预料到的错误',
-  '{~message} ({code})': '{message}（{code}）',
-  '{~message} {~doing} ({code})': '{doing}：{message}（{code}）',
-  'SQLite rejects {~used} in the schema of a file, and a trigger or a view uses it':
+  '{message} ({code})': '{message}（{code}）',
+  '{message} {doing} ({code})': '{doing}：{message}（{code}）',
+  'SQLite rejects {used} in the schema of a file, and a trigger or a view uses it':
     'SQLite 不允许文件的模式使用 {used}，而某个触发器或视图使用了它',
-  'SQLite rejects {~used} in the schema of a file, and it is used by {*objects}':
+  'SQLite rejects {used} in the schema of a file, and it is used by {objects}':
     'SQLite 不允许文件的模式使用 {used}，而以下对象使用了它：{objects}',
   'the virtual table {name}': '虚拟表 {name}',
   'Run the same command again; nothing done so far is lost': '请再次运行同一命令；已完成的部分不会丢失',
@@ -130,4 +130,4 @@ export const zhSystem = {
   'while reading the database': '在读取数据库时',
   'while waiting for the database': '在等待数据库时',
   'while waiting for the run lock': '在等待运行锁时',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

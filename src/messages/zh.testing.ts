@@ -1,7 +1,8 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Wrong calls of `testBackfill()`. */
 export const zhTesting = {
+  '{message}: {cause}': '{message}：{cause}',
   'in {where} of testBackfill()': '在 testBackfill() 的 {where} 中',
   'row {number} of `rows`': '`rows` 的第 {number} 行',
   'No row of `rows` of testBackfill() is in the scope of the backfill':
@@ -30,4 +31,4 @@ export const zhTesting = {
   '`schema` of testBackfill() inserts rows into {table}': 'testBackfill() 的 `schema` 向 {table} 插入了行',
   'Pass them as `rows`: some of them are written while the backfill runs':
     '请作为 `rows` 传入：其中一些会在回填运行时写入',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

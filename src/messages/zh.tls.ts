@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Encryption of connections, and parameters of a URL. */
 export const zhTls = {
@@ -20,8 +20,8 @@ export const zhTls = {
     '请检查 sslrootcert 、 sslcert 和 sslkey 的文件，以及服务器的日志',
   'The URL of the database has an unknown parameter': '数据库的 URL 有未知的参数',
   'The URL of the database has an unknown parameter, `{name}`': '数据库的 URL 有未知的参数 `{name}`',
-  'Replace it by {name}, or remove it; {~known}': '请改为 {name} 或将其去掉；{known}',
-  'Remove it; {~known}': '请将其去掉；{known}',
+  'Replace it by {name}, or remove it; {known}': '请改为 {name} 或将其去掉；{known}',
+  'Remove it; {known}': '请将其去掉；{known}',
   'supported parameters: {names}': '支持的参数： {names}',
   'Remove it; in a password, encode ?, & and # as %3F, %26 and %23':
     '请将其去掉，并把密码中的 ? 、 & 和 # 写作 %3F 、 %26 和 %23',
@@ -43,10 +43,10 @@ export const zhTls = {
   'Set both or neither': '请两个都给出，或都不给出',
   '`sslnegotiation=direct` requires a mode that enforces encryption':
     '`sslnegotiation=direct` 需要必定加密的模式',
-  'The connection to {host} is not encrypted; others on the network can read and change its data: {~fix}':
+  'The connection to {host} is not encrypted; others on the network can read and change its data: {fix}':
     '到 {host} 的连接未加密，途中的其他人可以读取和更改其内容：{fix}',
-  'The connection to {host} may not be encrypted, because sslmode is {mode}; others on the network could read and change its data: {~fix}':
+  'The connection to {host} may not be encrypted, because sslmode is {mode}; others on the network could read and change its data: {fix}':
     '到 {host} 的连接可能未加密，因为 sslmode 为 {mode} ，途中的其他人可能读取和更改其内容：{fix}',
   'add ?sslmode=verify-full to the URL, or set PGSSLMODE':
     '请在 URL 后加上 ?sslmode=verify-full ，或设置 PGSSLMODE',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Refusals of what other users could lead this one to. */
 export const zhTrust = {
@@ -22,7 +22,7 @@ export const zhTrust = {
     '如果它不是应用程序创建的，请停止应用程序并将其移走： sudo mv -T {from} {to} ；如果是，其中可能有已提交的数据： sudo chown --reference={path} {from}',
   'Root does not use the store at {path} from within a program: it belongs to user id {owner}':
     'root 不在程序内部使用 {path} 处的存储：它属于用户 ID {owner}',
-  'Root does not use the store at {path}, which belongs to user id {uid}, and {~reason}':
+  'Root does not use the store at {path}, which belongs to user id {uid}, and {reason}':
     'root 不使用 {path} 处的存储，它属于用户 ID {uid}，而且{reason}',
   'that user may not read {file}': '该用户无权读取 {file}',
   'this process may not become that user ({code})': '此进程无法变为该用户（{code}）',
@@ -51,13 +51,13 @@ export const zhTrust = {
   'Pass the path of the store itself: --db-path /path/to/store.db; or remove the link':
     '请给出存储本身的路径： --db-path /path/to/store.db ；或删除该链接',
 
-  'The {~what} cannot be written to {asked}: the link {path} belongs to user id {uid}':
+  'The {what} cannot be written to {asked}: the link {path} belongs to user id {uid}':
     '无法将{what}写入 {asked}：链接 {path} 属于用户 ID {uid}',
   file: '文件',
   folder: '文件夹',
-  'Remove the link, or choose another file for the {~what}': '请删除该链接，或为{what}指定另一个文件',
-  'The {~what} cannot be written to {asked} as root: other users may replace folders in or at {at}':
+  'Remove the link, or choose another file for the {what}': '请删除该链接，或为{what}指定另一个文件',
+  'The {what} cannot be written to {asked} as root: other users may replace folders in or at {at}':
     '无法以 root 身份将{what}写入 {asked}：其他用户可以替换 {at} 或其中的文件夹',
-  'Choose a folder of root for the {~what}, or run the command as the user of that folder':
+  'Choose a folder of root for the {what}, or run the command as the user of that folder':
     '请为{what}选择 root 的文件夹，或以该文件夹的用户身份运行命令',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

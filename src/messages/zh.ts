@@ -1,4 +1,4 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 import { zhChecks } from './zh.checks.js';
 import { zhCli } from './zh.cli.js';
 import { zhEngine } from './zh.engine.js';
@@ -46,4 +46,4 @@ export const zh = {
   ...zhRun,
   ...zhScaffold,
   ...zhTesting,
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

@@ -1,8 +1,8 @@
-import type { Catalog } from './translate.js';
+import type { Catalogue } from './message.js';
 
 /** Errors and hints of what a project calls from its own code, around an Umzug. */
 export const zhUmzug = {
-  'Set `{option}` in {~what}, or leave it out for its default':
+  'Set `{option}` in {what}, or leave it out for its default':
     '请在 {what} 中设置 `{option}`，或去掉它以使用默认值',
   '`from` of {what}': '{what} 的 `from`',
   '{what} has no steps': '{what} 没有步骤',
@@ -63,4 +63,4 @@ export const zhUmzug = {
     '请先完成它，或将其撤回：在另一个 storage 上再运行一次 umzug；未导入任何内容',
   'If they are executed, log each: await ledgerStorage(PATH).logMigration({ name }); nothing was imported':
     '如果它们确已执行，请逐个记录： await ledgerStorage(PATH).logMigration({ name }) ；未导入任何内容',
-} as const satisfies Catalog;
+} as const satisfies Catalogue;

@@ -1,4 +1,6 @@
 import { filterEach } from '../each.js';
+import { warning } from '../engine/run-options.js';
+import type { Message } from '../messages/message.js';
 import { changeStore, type RunResult, type Work } from './change.js';
 import { checkDeclarations } from './declared.js';
 import { emptyProbes, type FillContext, fill, hasRowsToFill, verifyOnce } from './fill.js';
@@ -35,7 +37,7 @@ export async function backfill(
   const options: MigratorOptions = { ...given, withWorkers: workersOf(given) };
   const wanted = backfillsOf(options.project, name);
   const ran: string[] = [];
-  const warnings: string[] = [];
+  const warnings: Message[] = [];
   const change = async () =>
     await changeStore<Work & { readonly due: readonly BackfillStep[] }>(options, {
       joinable: !rescan,
@@ -49,7 +51,7 @@ export async function backfill(
           return isDue || (await ledger.isUnverified(step.name));
         });
         const changed = await checkDeclarations(session, options, due);
-        for (const text of changed) onEvent?.({ event: 'warning', text });
+        for (const text of changed) onEvent?.(warning(text));
         const idle = wanted.filter((step) => !due.includes(step));
         return {
           due,

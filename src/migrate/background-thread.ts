@@ -17,7 +17,7 @@ try {
   });
   tell({ outcome });
 } catch (error) {
-  const { code, message, hint } = rootBackfillError(error);
-  tell({ error: { code, message, hint } });
+  const { code, texts } = rootBackfillError(error);
+  tell({ error: { code, texts } });
 }
 parentPort?.close();

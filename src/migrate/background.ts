@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { isPostgresUrl } from '../address.js';
-import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
+import { BackfillError, type ErrorCode, type ErrorTexts, toBackfillError } from '../errors.js';
 import { learnSecrets } from '../secrets.js';
 import { checkDeployOptions, type DeployOptions, type DeployResult } from './deploy.js';
 import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
@@ -16,7 +16,7 @@ export type ThreadData = Omit<BackgroundOptions, 'onEvent'>;
 export type ThreadMessage =
   | { readonly event: MigratorEvent }
   | { readonly outcome: DeployResult }
-  | { readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string } };
+  | { readonly error: { readonly code: ErrorCode; readonly texts: ErrorTexts } };
 
 /** Backfills that run next to the application. */
 export interface RunningBackfills {
@@ -63,7 +63,8 @@ export function startBackfills(options: BackgroundOptions = {}): RunningBackfill
     worker.on('message', (message: ThreadMessage) => {
       if ('event' in message) onEvent?.(message.event);
       else if ('outcome' in message) resolve(message.outcome);
-      else reject(new BackfillError(message.error.code, message.error.message, message.error.hint));
+      else
+        reject(new BackfillError(message.error.code, message.error.texts.message, message.error.texts.hint));
     });
     worker.on('error', (error) => reject(toBackfillError(error, 'in the thread of the backfills')));
     worker.on('exit', () => reject(toBackfillError(new Error('The thread of the backfills has ended'))));

@@ -1,12 +1,12 @@
 import type { StoreSize } from '../db/connection.js';
 import { type AcquireOptions, type LockHolder, RETRY_TIMEOUT_MS } from '../db/connector.js';
 import { CHECKPOINT_PAGES } from '../db/sqlite/store.js';
-import { refuseWorkers } from '../engine/run-options.js';
+import { refuseWorkers, warning } from '../engine/run-options.js';
 import { sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError, rootBackfillError } from '../errors.js';
 import { upgradeLedger, type WriteCommand } from '../ledger/ledger.js';
 import type { Drift } from '../ledger/steps.js';
-import { english, msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { RUN_OPTIONS } from '../option-table.js';
 import type { Backup } from '../safety/backup.js';
 import { type DiskNeed, requireDiskSpace } from '../safety/disk.js';
@@ -32,7 +32,7 @@ export interface RunResult {
   /** Verifications of the command, in order. */
   readonly verifications: readonly Verification[];
   readonly drifts: readonly Drift[];
-  readonly warnings: readonly string[];
+  readonly warnings: readonly Message[];
   /** Absent if nothing was written. */
   readonly size?: SizeChange;
   /** Absent if none was created: the command continues one that has a backup, or backups are off. */
@@ -48,7 +48,7 @@ export interface Work {
   /** Names of the steps that the command changes; empty if there is nothing to do. */
   readonly names: readonly string[];
   readonly drifts: readonly Drift[];
-  readonly warnings: readonly string[];
+  readonly warnings: readonly Message[];
   /** Probes that found no rows to catch up, to be recorded. */
   readonly probes?: readonly EmptyProbe[];
   /** Whether the store may grow considerably. */
@@ -234,7 +234,7 @@ export async function withLock<Result>(
   const onWait = (holder: LockHolder | undefined): void => onEvent?.({ event: 'lock_waiting', ...holder });
   const lock = await connector.lock({ timeoutMs, onWait, now, ...how });
   try {
-    for (const text of connector.warnings()) onEvent?.({ event: 'warning', text: english(text) });
+    for (const text of connector.warnings()) onEvent?.(warning(text));
     return await act();
   } finally {
     await lock.release();
@@ -243,10 +243,7 @@ export async function withLock<Result>(
 
 /** Rolls back the transaction of a writer that died: SQLite does when the store is opened for writing. */
 async function rollBackJournal({ path, onEvent }: MigratorOptions): Promise<void> {
-  onEvent?.({
-    event: 'warning',
-    text: english(msg('A writer died in the middle of a transaction: it is rolled back')),
-  });
+  onEvent?.(warning(msg('A writer died in the middle of a transaction: it is rolled back')));
   await (await sqliteConnector(path).open({ access: 'write' })).close();
 }
 

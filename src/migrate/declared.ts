@@ -12,7 +12,7 @@ import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { type Drift, refuseDrift } from '../ledger/steps.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
-import { english, msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { fingerprint } from '../steps/step.js';
 import type { MigratorOptions } from './options.js';
@@ -32,14 +32,14 @@ export async function checkDeclarations(
   { store, ledger }: Session,
   { project, confirmed }: Pick<MigratorOptions, 'project' | 'confirmed'>,
   due: readonly BackfillStep[],
-): Promise<string[]> {
+): Promise<Message[]> {
   for (const step of due) await requireSameDeclaration(store, ledger, step, confirmed);
   return (
     await flatMapEach(backfillsOf(project), async (step) => [
       await processWarning(store, ledger, step),
       await declarationWarning(ledger, step),
     ])
-  ).flatMap((text) => (text === undefined ? [] : english(text)));
+  ).filter((text) => text !== undefined);
 }
 
 /**
@@ -70,16 +70,14 @@ export async function orphansOf(ledger: Ledger, { steps, isPart }: Project): Pro
 }
 
 /** Returns what to do about cells that an earlier declaration of a finished backfill filled or left. */
-async function declarationWarning(ledger: Ledger, step: BackfillStep): Promise<string | undefined> {
+async function declarationWarning(ledger: Ledger, step: BackfillStep): Promise<Message | undefined> {
   const { name } = step;
   const record = await ledger.step(name);
   if (record?.status !== 'applied' || record.fingerprint === fingerprint(step)) return undefined;
   const [scan, down] = [shellWord(name), shellWord(name)];
-  return english(
-    msg(
-      'The current declaration of {name} fills later rows: umzug-backfill backfill {scan} --rescan fills NULL cells with it, and umzug-backfill down --to {down}, then umzug-backfill up, all cells',
-      { name, scan, down },
-    ),
+  return msg(
+    'The current declaration of {name} fills later rows: umzug-backfill backfill {scan} --rescan fills NULL cells with it, and umzug-backfill down --to {down}, then umzug-backfill up, all cells',
+    { name, scan, down },
   );
 }
 
@@ -98,7 +96,9 @@ export async function refuseLostFillers(
     if (!(await isFillerKnown(store, ledger, step.name)))
       refuseDrift(
         drifts.filter(({ kind, step: name }) => kind === 'changed' && name === step.name),
-        'Put the step file back as it was applied, or run it again with --yes: cells that the declaration now derives otherwise then stay',
+        msg(
+          'Put the step file back as it was applied, or run it again with --yes: cells that the declaration now derives otherwise then stay',
+        ),
       );
     const lost = await lostCells(store, ledger, step);
     if (lost) throw lostFiller(step.name, lost);

@@ -1,4 +1,5 @@
 import type { RevertResult } from '../engine/batch.js';
+import { warning } from '../engine/run-options.js';
 import { BackfillError } from '../errors.js';
 import { refuseDamagedCells } from '../ledger/cells.js';
 import { EXTERNAL, type StepRecord } from '../ledger/records.js';
@@ -115,7 +116,7 @@ export async function prepareDown(
     const [lockMs, diskBytes] = [Math.ceil(estimate.lockMs), estimate.diskBytes];
     onEvent?.({ event: 'lock_estimated', step: step.name, lockMs, diskBytes });
   }
-  for (const { text } of drifts) onEvent?.({ event: 'warning', text });
+  for (const { texts } of drifts) onEvent?.(warning(texts.text));
   const names = reverts.map(({ name }) => name);
   return { reverts, known, names, drifts, warnings: [], transactionBytes };
 }

@@ -1,6 +1,7 @@
 import { flatMapEach } from '../each.js';
+import { warning } from '../engine/run-options.js';
 import { count } from '../format.js';
-import { english, msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { applyBackfillStep, catchUp, type FillOutcome, rerun } from '../run/runner.js';
 import { type CatchUpProbe, needsCatchUp, probeOf, recordProbe } from '../run/waiting.js';
 import { fingerprint, inStep } from '../steps/step.js';
@@ -24,7 +25,7 @@ export interface FillContext {
   /** Receives the verifications of the command. */
   readonly verifications: Verification[];
   /** Receives its warnings. */
-  readonly warnings: string[];
+  readonly warnings: Message[];
 }
 
 /**
@@ -59,16 +60,14 @@ function warnOfFilledAgain(
 ): void {
   if (filledAgain === 0) return;
   const cells = count(filledAgain);
-  const text = english(
-    haveKeysRestarted
-      ? msg(
-          'The keys of {table} begin again: {cells} cells were filled in rows with keys that {name} had filled before',
-          { table, cells, name },
-        )
-      : msg('{cells} cells that {name} had filled were NULL again, and were filled again', { cells, name }),
-  );
+  const text = haveKeysRestarted
+    ? msg(
+        'The keys of {table} begin again: {cells} cells were filled in rows with keys that {name} had filled before',
+        { table, cells, name },
+      )
+    : msg('{cells} cells that {name} had filled were NULL again, and were filled again', { cells, name });
   warnings.push(text);
-  options.onEvent?.({ event: 'warning', text });
+  options.onEvent?.(warning(text));
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Project } from '../config.js';
 import type { LockHolder, StoreConnector } from '../db/connector.js';
 import type { PostgresAddress } from '../db/postgres/address.js';
-import type { RunEvent } from '../engine/run-options.js';
+import type { RunEvent, WarningEvent } from '../engine/run-options.js';
 import type { ErrorCode } from '../errors.js';
 import type { RunSettings } from '../option-table.js';
 import type { WithWorkers } from '../run/runner.js';
@@ -36,7 +36,7 @@ export type MigratorEvent =
   | { readonly event: 'backup_removed' | 'store_copied'; readonly path: string }
   /** The command waits for the run lock; its holder is unknown in the moment before it has signed the lock. */
   | ({ readonly event: 'lock_waiting' } & Partial<LockHolder>)
-  | { readonly event: 'warning'; readonly text: string }
+  | WarningEvent
   /** Background backfills ended with an error; `TERMINATED` if they were stopped. */
   | {
       readonly event: 'background_failed';

@@ -5,10 +5,11 @@ import { withFailingRow } from '../engine/expressions.js';
 import { type PlannedScope, planRows, sampleRows } from '../engine/plan-rows.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
 import type { ValuesLeft } from '../engine/run-options.js';
+import { warning } from '../engine/run-options.js';
 import { planSchemaStep, reverseStatements } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import type { Drift } from '../ledger/steps.js';
-import { english, type Message } from '../messages/message.js';
+import type { Message } from '../messages/message.js';
 import { RUN_OPTIONS } from '../option-table.js';
 import { countValuesLeft, requireSteadiness } from '../run/run-checks.js';
 import { deleteVersionSql, existingObjects } from '../run/schema.js';
@@ -73,7 +74,7 @@ export interface PlannedFill {
   readonly triggers: readonly string[];
   readonly samples: readonly {
     readonly key: string;
-    readonly values: Readonly<Record<string, string | Message>>;
+    readonly values: Readonly<Record<string, Message>>;
   }[];
 }
 
@@ -95,7 +96,7 @@ export interface Plan {
   /** Backup that would be created first, or null. */
   readonly backup: PlannedBackup | null;
   readonly drifts: readonly Drift[];
-  readonly warnings: readonly string[];
+  readonly warnings: readonly Message[];
 }
 
 /**
@@ -133,7 +134,7 @@ export async function planBackfill(
   { name, rescan = false }: BackfillTarget,
 ): Promise<Plan> {
   const wanted = backfillsOf(options.project, name);
-  const warnings: string[] = [];
+  const warnings: Message[] = [];
   const plan = async (session: Session): Promise<Plan> => {
     const steps = await mapEach(wanted, async (step): Promise<PlannedStep> => {
       await requireApplied(session, step);
@@ -183,12 +184,12 @@ async function plannedStatements({ store }: Session, step: Step): Promise<Planne
 }
 
 /** Returns the message of a check that `--yes` would pass, as a warning. */
-async function wantingConsent(check: () => Promise<void>): Promise<string[]> {
+async function wantingConsent(check: () => Promise<void>): Promise<Message[]> {
   try {
     await check();
     return [];
   } catch (error) {
-    if (error instanceof BackfillError && error.hint.includes('--yes')) return [error.message];
+    if (error instanceof BackfillError && error.hint.includes('--yes')) return [error.texts.message];
     throw error;
   }
 }
@@ -221,7 +222,7 @@ async function planFill(
   options: MigratorOptions,
   step: BackfillStep,
   wanted: PlannedFill['kind'],
-  warnings: string[],
+  warnings: Message[],
 ): Promise<PlannedFill> {
   const { store, ledger } = session;
   const { table } = step;
@@ -238,11 +239,10 @@ async function planFill(
   const read = async () => await withFailingRow(store, step, async () => await planRows(store, step, scope));
   const found = await inStep(step, read);
   const thrown = takeThrown(step);
-  warnings.push(...thrownWarnings(step, thrown).map(english));
+  warnings.push(...thrownWarnings(step, thrown));
   if (options.showValues)
     // only in the log, because the output of a dry run may be kept
-    for (const text of thrownWarnings(step, thrown, true).map(english))
-      options.onEvent?.({ event: 'warning', text });
+    for (const text of thrownWarnings(step, thrown, true)) options.onEvent?.(warning(text));
   const readMs = performance.now() - startedAt;
   const names = step.columns.map(({ name }) => name);
   const byColumn = <Value>(get: (i: number) => Value): Record<string, Value> =>

@@ -5,7 +5,7 @@ import { absentColumns } from '../engine/inspect.js';
 import { expressionSql, scopeSql } from '../engine/rows.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { english, type Message, msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { existingObjects } from '../run/schema.js';
 import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
@@ -15,7 +15,7 @@ import { type BackfillStep, missingColumns, requiredBackfill, type Session } fro
 
 /** Result of the checks of pending steps. */
 export interface PreflightResult {
-  readonly warnings: string[];
+  readonly warnings: Message[];
   /** Steps that cannot be checked yet, each with the SQL step before it that may create what they need. */
   readonly awaiting: ReadonlyMap<string, string>;
 }
@@ -32,7 +32,7 @@ export async function checkPendingSteps(
   steps: readonly Step[],
   pending: readonly Step[],
 ): Promise<PreflightResult> {
-  const warnings: string[] = [];
+  const warnings: Message[] = [];
   const awaiting = new Map<string, string>();
   let sqlStep: string | undefined;
   const coming = new Set<string>(); // columns that earlier pending steps create, as `table.column`
@@ -46,9 +46,7 @@ export async function checkPendingSteps(
       if (step.kind === 'schema') {
         const existing = await existingObjects(store, ledger, step);
         warnings.push(
-          ...(await store.dialect.preflightUp(store, step, await planSchemaStep(store, step), existing)).map(
-            english,
-          ),
+          ...(await store.dialect.preflightUp(store, step, await planSchemaStep(store, step), existing)),
         );
       } else {
         await checkBackfill(store, step, coming);

@@ -129,7 +129,7 @@ function locateLive(path: string): StoreFiles {
     if (!(error instanceof BackfillError) || error.code !== 'STORE_MISSING') throw error;
     throw new BackfillError(
       'STORE_MISSING',
-      error.message,
+      error.texts.message,
       msg(
         'If it is lost, create an empty file in its place, as its owner, and run the same command again: touch STORE',
       ),

@@ -1,6 +1,7 @@
+import { warning } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { english, type Message, msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Step } from '../steps/step.js';
 import type { MigratorOptions } from './options.js';
@@ -28,7 +29,7 @@ export async function refuseTriggers(
           { command: shellWord(`.schema ${table}`) },
         ),
       );
-    onEvent?.({ event: 'warning', text: english(message) });
+    onEvent?.(warning(message));
   };
   for (const { table, columns } of steps.filter(isBackfill)) {
     const names = columns.map(({ name }) => name);

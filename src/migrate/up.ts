@@ -1,8 +1,9 @@
 import { filterEach } from '../each.js';
 import type { ValuesLeft } from '../engine/run-options.js';
+import { warning } from '../engine/run-options.js';
 import { count } from '../format.js';
 import { refuseNewerPackage, stepStorage } from '../ledger/steps.js';
-import { english, msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { beginBackfillStep } from '../run/runner.js';
 import { applySchemaStep, applySqlStep } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
@@ -70,8 +71,7 @@ export async function prepareUp(
   const { warnings: found, awaiting } = await checkPendingSteps(session, project.steps, pending);
   const due = [...(await backfillsToFill(session, project, all)), ...all.unverified];
   const warnings = [...found, ...(await checkDeclarations(session, options, [...new Set(due)]))];
-  for (const text of [...drifts.map((drift) => drift.text), ...warnings])
-    onEvent?.({ event: 'warning', text });
+  for (const text of [...drifts.map((drift) => drift.texts.text), ...warnings]) onEvent?.(warning(text));
   const fills = await backfillsToFill(session, project, work);
   const schema = work.pending.filter((step) => !isBackfill(step));
   await refuseTriggers(session, [...fills, ...schema], 'up', options);
@@ -97,8 +97,8 @@ export async function prepareUp(
 export async function up(given: MigratorOptions, target: UpTarget = {}): Promise<UpResult> {
   const done = { applied: [] as string[], caughtUp: [] as string[], recreated: [] as string[] };
   const valuesLeft: (ValuesLeft & { backfill: string })[] = [];
-  const unfilled: string[] = [];
-  const warnings: string[] = [];
+  const unfilled: Message[] = [];
+  const warnings: Message[] = [];
   const completed: string[] = [];
   const options: MigratorOptions = {
     ...given,
@@ -137,15 +137,13 @@ function nothingFilled({
   backfill,
   cells,
   skips,
-}: Extract<MigratorEvent, { readonly event: 'nothing_filled' }>): string {
+}: Extract<MigratorEvent, { readonly event: 'nothing_filled' }>): Message {
   const reasons = Object.entries(skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
-  return english(
-    msg('The first run of {name} found {cells} cells to fill and filled none of them: {reasons}', {
-      name: backfill,
-      cells: count(cells),
-      reasons: reasons.join(', '),
-    }),
-  );
+  return msg('The first run of {name} found {cells} cells to fill and filled none of them: {reasons}', {
+    name: backfill,
+    cells: count(cells),
+    reasons,
+  });
 }
 
 /** Recreates missing columns and indexes, then catches up and verifies applied backfills, because later steps may build on them. */

@@ -1,6 +1,8 @@
 import { anySignal } from '../abort.js';
 import { isFilledBy } from '../engine/filled-by.js';
+import { warning } from '../engine/run-options.js';
 import { rootBackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { joinRuns, type WithWorkers } from '../run/runner.js';
 import { inStep } from '../steps/step.js';
 import type { MigratorEvent, MigratorOptions } from './options.js';
@@ -46,9 +48,16 @@ export function workersOf(options: MigratorOptions): WithWorkers | undefined {
         });
       } catch (error) {
         if (signal.aborted) return; // the leader reports it
-        const { code, message } = rootBackfillError(error);
-        const text = `Worker ${number} of ${workers} has ended early, and the others do its part: ${code}: ${message}`;
-        onEvent?.({ event: 'warning', text });
+        const { code, texts } = rootBackfillError(error);
+        const values = { number, count: workers, code, message: texts.message };
+        onEvent?.(
+          warning(
+            msg(
+              'Worker {number} of {count} has ended early, and the others do its part: {code}: {message}',
+              values,
+            ),
+          ),
+        );
       }
     };
     const others = Promise.all(Array.from({ length: workers - 1 }, (_, i) => begin(i + 2)));

@@ -38,7 +38,7 @@ export function fleetPage(
     [say('Stores'), count(results.length)],
     [say('Took'), duration(facts.durationMs)],
   ] as const;
-  const counts = countByExit(results).map(([exit, stores]) => [translate(exitLabel(exit)), count(stores)]);
+  const counts = countByExit(results).map(([exit, stores]) => [say(exitLabel(exit)), count(stores)]);
   const [title, outcome] = [say('Many stores'), say('Outcome')];
   const main = html`${pageHeader(title, items, facts.generatedAt, context)}
 <section class="small"><h2>${outcome}</h2>
@@ -69,7 +69,7 @@ ${table(columns, stores.map(row), name)}</section>`;
       : undefined;
     return [
       html`${isolateBidi(path)}${reason}`,
-      translate(exitLabel(exitCode)),
+      say(exitLabel(exitCode)),
       verifications.map(
         ({ backfill, verdict }) => html`${isolateBidi(backfill)} ${badge(verdict, context)} `,
       ),

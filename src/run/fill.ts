@@ -3,10 +3,11 @@ import type { Transaction } from '../db/connection.js';
 import { type BatchResult, type FillWindow, type RejectedRow, RejectedUpdate } from '../engine/batch.js';
 import { findFailingRow, withFailingRow } from '../engine/expressions.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
+import { warning } from '../engine/run-options.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
-import { english, type Message, msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { commitBatch, type Loop } from './batches.js';
 import { rejectionOf, requireFixedPoint, stopOnFailures, stopOnRejections } from './run-checks.js';
@@ -203,8 +204,7 @@ async function emitBatch(
     durationMs,
   });
   if (skips === 0) return;
-  for (const warning of thrownWarnings(of, takeThrown(of), showValues))
-    onEvent({ event: 'warning', text: english(warning) });
+  for (const thrown of thrownWarnings(of, takeThrown(of), showValues)) onEvent(warning(thrown));
   for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, number))
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }

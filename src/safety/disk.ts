@@ -1,6 +1,6 @@
 import { statfsSync, statSync } from 'node:fs';
 import { BackfillError } from '../errors.js';
-import { type Message, msg, type PlainText, type Told } from '../messages/message.js';
+import { type Message, msg, type PlainText } from '../messages/message.js';
 
 /** Disk space that a command needs. */
 export interface DiskNeed {
@@ -20,7 +20,7 @@ const megabytes = (bytes: number, round = Math.ceil): string =>
  *
  * @throws {BackfillError} `DISK_SPACE_LOW`
  */
-export function requireDiskSpace(needs: readonly DiskNeed[], hint: Told): void {
+export function requireDiskSpace(needs: readonly DiskNeed[], hint: Message): void {
   const devices = needs.map(({ folder }) => statSync(folder).dev);
   for (const device of new Set(devices)) {
     const onDevice = needs.filter((_, i) => devices[i] === device);

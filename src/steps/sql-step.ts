@@ -1,6 +1,6 @@
 import { normaliseSql } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
-import { msg, type PlainText, type Told } from '../messages/message.js';
+import { msg, type Phrase, type PlainText } from '../messages/message.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 
 /** Options of {@link defineSqlStep}. */
@@ -97,7 +97,7 @@ const PARAMETER =
  *
  * @throws {BackfillError} `STEP_INVALID`
  */
-export function requireOneStatement(sql: string, what: Told): void {
+export function requireOneStatement(sql: string, what: Phrase): void {
   const plain = sql.replace(OPAQUE, (_, comment?: string) => (comment === undefined ? "''" : ' '));
   const hasBody = HAS_BODY.test(plain);
   // In a body, only the text after its last END is a separate statement.
@@ -114,7 +114,7 @@ export function requireOneStatement(sql: string, what: Told): void {
     );
 }
 
-const faulty = (sql: string, what: Told, found: PlainText, hint: PlainText): BackfillError =>
+const faulty = (sql: string, what: Phrase, found: PlainText, hint: PlainText): BackfillError =>
   new BackfillError(
     'STEP_INVALID',
     msg('Expected each text in {what} to be one statement, got {found}: {text}', {

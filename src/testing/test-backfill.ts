@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { PROCESS_FAILED, takeThrown } from '../engine/process.js';
 import { BackfillError } from '../errors.js';
 import type { BackfillSkips } from '../index.js';
+import { msg } from '../messages/message.js';
 import { messageOf, thrownText } from '../thrown.js';
 import { type Baseline, requireRoundTrip } from './baseline.js';
 import { isData, killing } from './children.js';
@@ -84,7 +85,7 @@ function withItsCause(error: unknown): unknown {
   let cause = error;
   while (cause instanceof BackfillError) cause = cause.cause;
   if (!(error instanceof BackfillError) || cause === undefined) return error;
-  const message = `${error.message}: ${messageOf(cause)}`;
+  const message = msg('{message}: {cause}', { message: error.texts.message, cause: messageOf(cause) });
   return new BackfillError(error.code, message, error.texts.hint, { cause: error });
 }
 

@@ -1,5 +1,5 @@
 import type { Key } from '../ledger/keys.js';
-import { english, type Message, msg, type Told } from '../messages/message.js';
+import { english, type Message, msg, withTexts } from '../messages/message.js';
 
 /** The outcome of a check: nothing found, a warning, a failure. */
 export type Verdict = 'pass' | 'warn' | 'fail';
@@ -15,7 +15,7 @@ export interface CheckFinding {
   /** Keys of the first rows that it concerns, up to 10. */
   readonly sampleKeys?: readonly string[];
   /** The text as data, for other languages. Not enumerable, so JSON has the English text alone. */
-  readonly texts: { readonly text: Told };
+  readonly texts: { readonly text: Message };
 }
 
 /** The result of one check. */
@@ -50,7 +50,7 @@ export const worstVerdict = (verdicts: readonly Verdict[]): Verdict =>
  *
  * @param keys keys of the first rows that it concerns. Default: not about rows
  */
-export const finding = (verdict: Verdict, text: Told, keys?: readonly (Key | string)[]): CheckFinding =>
+export const finding = (verdict: Verdict, text: Message, keys?: readonly (Key | string)[]): CheckFinding =>
   withTexts({ verdict, text: english(text), ...(keys ? { sampleKeys: keys.map(String) } : {}) }, { text });
 
 /** Returns a finding without trouble. */
@@ -76,12 +76,6 @@ export function checkResult(
   const result = { id, title: english(title), verdict, findings, stats };
   return hint ? withTexts({ ...result, hint: english(hint) }, { title, hint }) : withTexts(result, { title });
 }
-
-const withTexts = <Result extends object, Texts>(
-  result: Result,
-  texts: Texts,
-): Result & { readonly texts: Texts } =>
-  Object.defineProperty(result, 'texts', { value: texts }) as Result & { readonly texts: Texts };
 
 /** Returns a part in percent, rounded down to hundredths so that 100 means all. If the whole is 0, returns 100. */
 export function percent(part: number, whole: number): number {

@@ -107,10 +107,10 @@ function offsetMs(text: string, at: number): number {
 }
 
 /** Returns a value if it is a timestamp, else only its kind and length, because it may be the contents of a payload. */
-export function showValue(value: unknown): string | Message {
-  if (value === null || value === undefined) return 'NULL';
+export function showValue(value: unknown): Message {
+  if (value === null || value === undefined) return msg('{text}', { text: 'NULL' });
   if (Buffer.isBuffer(value)) return msg('‹not a timestamp, {length} bytes›', { length: value.length });
-  if (parseTimestamp(String(value))) return String(value);
+  if (parseTimestamp(String(value))) return msg('{text}', { text: String(value) });
   return typeof value === 'string'
     ? msg('‹not a timestamp, {length} characters›', { length: [...value].length })
     : msg('‹not a timestamp, a number›');

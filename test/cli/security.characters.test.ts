@@ -7,8 +7,9 @@ import fc from 'fast-check';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
 import { main } from '../../src/cli/main.js';
-import { BackfillError, createMigrator, defineBackfill, sql } from '../../src/index.js';
+import { createMigrator, defineBackfill, sql } from '../../src/index.js';
 import { bin, collector, expectRefusal, root, runCli, runCommand, useFolder } from '../support/cli.js';
+import { anError } from '../support/errors.js';
 import { holdLock } from '../support/held-lock.js';
 import { expectSafe, FAKE, HIDDEN, hostileTexts } from '../support/hostile-texts.js';
 import { projectOf, run } from '../support/project.js';
@@ -162,7 +163,7 @@ describe('characters that a terminal acts on, or that a reader does not see', ()
     );
     expectSafe(message, 'message');
     expectSafe(hint, 'hint');
-    expect(new BackfillError('USAGE', 'a\nb', 'c\u0085').message).to.equal('a\\nb');
+    expect(anError('USAGE', 'a\nb', 'c\u0085').message).to.equal('a\\nb');
   });
 
   it('are escapes in a report, and set apart from its own text', async () => {

@@ -7,6 +7,7 @@ import { generateStore } from '../../demo/store-generator.js';
 import { main } from '../../src/cli/main.js';
 import { BackfillError, createMigrator, startBackfills } from '../../src/index.js';
 import { collector, root, runCli, useFolder } from '../support/cli.js';
+import { anError } from '../support/errors.js';
 import { toldOf } from '../support/said.js';
 import { asAgentOs, failureOf } from '../support/stores.js';
 
@@ -196,7 +197,7 @@ describe('a password that is given where it should not be', () => {
         new URL(`postgres//app_owner:${PASSWORD}@h/db`);
       } catch (thrown) {
         const first = new AggregateError([thrown], `for ${url}`, { cause: thrown });
-        throw new BackfillError('USAGE', `Bad ${url}`, `Not ${url}`, { cause: first });
+        throw anError('USAGE', `Bad ${url}`, `Not ${url}`, { cause: first });
       }
     });
     expect(all(cause)).not.to.include(`${PASSWORD}@`);
@@ -217,7 +218,7 @@ describe('a password that is given where it should not be', () => {
         fc.string(),
         (password, user, text) => {
           const url = `postgres://${user}:${password}~S3CRET@host/db`;
-          const error = new BackfillError('USAGE', `${text} ${url} ${text}`, `${hint} '${url}'`);
+          const error = anError('USAGE', `${text} ${url} ${text}`, `${hint} '${url}'`);
           expect(error.message).not.to.include('~S3CRET@');
           expect(error.hint).not.to.include('S3CRET');
           expect(error.hint).to.include('@host/db');
@@ -278,6 +279,6 @@ describe('a password that is given where it should not be', () => {
 
   it('leaves SQL as it is', async () => {
     const texts = ['SET password = lower(password), token = 1', 'WHERE password=other AND a = 1'];
-    for (const text of texts) expect(new BackfillError('USAGE', text, text).message).to.equal(text);
+    for (const text of texts) expect(anError('USAGE', text, text).message).to.equal(text);
   });
 });

@@ -17,7 +17,7 @@ export { openSqlite } from '../../src/engine/sqlite/dialect.js';
 /** Keys of the ledger, packed and unpacked, and their order. */
 export * from '../../src/ledger/keys.js';
 /** Texts as data, rendered in English. */
-export { english } from '../../src/messages/message.js';
+export { english, msg } from '../../src/messages/message.js';
 export * from '../../src/option-table.js';
 export { type Option, type OptionTable, usualOf } from '../../src/options.js';
 /** Timestamps, and what percentiles are made of them. */

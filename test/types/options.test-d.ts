@@ -148,7 +148,7 @@ export async function typed(): Promise<void> {
   const texts: readonly string[] = [...applied, ...deferred];
   // @ts-expect-error: an error is thrown, and not a part of the outcome
   (await migrateOnDeploy(options)).error;
-  const code: ErrorCode = new BackfillError('STEP_INVALID', 'message', 'hint').code;
+  const code: ErrorCode = (new Error() as BackfillError).code;
   const tell = (event: MigratorEvent): string | number =>
     event.event === 'batch_committed' ? event.rowsScanned : `${event.event} ${code} ${texts.join()}`;
   startBackfills({ onEvent: tell });
