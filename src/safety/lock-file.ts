@@ -23,8 +23,8 @@ import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { isSqliteError } from '../store-errors.js';
 
-// The file of the run lock. Another user may own its folder, so neither its name nor its contents are trusted: only a plain file
-// of a trusted owner is opened, and only one with exactly our table is read.
+// The file of the run lock. Another user may own its folder, so neither its name nor its contents are trusted: it must be a plain file
+// with a trusted owner, and contain exactly our table.
 
 /** DDL of the table with the holder, in the form of `sqlite_schema`. */
 const TABLE = 'CREATE TABLE holder (token TEXT, pid INTEGER, host TEXT, since TEXT)';

@@ -177,7 +177,7 @@ describe('root on a store of another user', () => {
         1,
       );
       expect(message)
-        .to.include(`${folder.file(`closed-${count}`)} on the way to ${within}`)
+        .to.include(`The folder ${folder.file(`closed-${count}`)} of ${within} cannot`)
         .and.include(`user id ${OTHER}`);
       const [, chmod = ''] = /: sudo (chmod .*)$/.exec(hint) ?? [];
       give(OTHER, within);
