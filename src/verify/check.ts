@@ -1,5 +1,5 @@
 import type { Key } from '../ledger/keys.js';
-import { english, type Message, msg, type Told } from '../messages/message.js';
+import { english, type Message, msg } from '../messages/message.js';
 
 /** The outcome of a check: nothing found, a warning, a failure. */
 export type Verdict = 'pass' | 'warn' | 'fail';
@@ -15,7 +15,7 @@ export interface CheckFinding {
   /** Keys of the first rows that it concerns, up to 10. */
   readonly sampleKeys?: readonly string[];
   /** The text as data, for other languages. Not enumerable, so JSON has the English text alone. */
-  readonly texts: { readonly text: Told };
+  readonly texts: { readonly text: Message };
 }
 
 /** The result of one check. */
@@ -50,7 +50,7 @@ export const worstVerdict = (verdicts: readonly Verdict[]): Verdict =>
  *
  * @param keys keys of the first rows that it concerns. Default: not about rows
  */
-export const finding = (verdict: Verdict, text: Told, keys?: readonly (Key | string)[]): CheckFinding =>
+export const finding = (verdict: Verdict, text: Message, keys?: readonly (Key | string)[]): CheckFinding =>
   withTexts({ verdict, text: english(text), ...(keys ? { sampleKeys: keys.map(String) } : {}) }, { text });
 
 /** Returns a finding without trouble. */
