@@ -270,8 +270,7 @@ export function revertLines({ reverted, kept, underivable, gone }: RevertResult)
 
 function sampleTable({ samples, cellsToFill }: PlannedFill, translate: Translate): Lines {
   const columns = Object.keys(cellsToFill);
-  const shown = (value: string | Message = ''): string =>
-    typeof value === 'string' ? value : translate(value);
+  const shown = (value: Message | undefined): string => (value ? translate(value) : '');
   return table(
     [translate(msg('key')), ...columns],
     samples.map(({ key, values }) => [key, ...columns.map((name) => shown(values[name]))]),

@@ -35,7 +35,7 @@ export async function integrity(
   const runs = await ledger.runs(backfill.name);
   const batches = await ledger.batches(backfill.name);
   const isApplied = (await ledger.step(backfill.name))?.status === 'applied';
-  const contradictions: Message[] = [
+  const contradictions = [
     ...(runs.length === 0
       ? [msg('No run is recorded')]
       : isApplied
