@@ -233,6 +233,11 @@ describe('createMigrator', () => {
       [migrateOnDeploy, { backfills: 'later' }, 'to be one of wait, background, got `later`'],
       [startBackfills, { workers: 0 }, 'Expected `workers` in startBackfills() to be a positive integer'],
       [
+        startBackfills,
+        { signal: new AbortController().signal },
+        'Unknown option `signal` in startBackfills()',
+      ],
+      [
         (options) => migrator.verify(options),
         { minCoverage: 101 },
         'to be a number from 0 to 100, got `101`',

@@ -1,13 +1,19 @@
 import { Worker } from 'node:worker_threads';
 import { isPostgresUrl } from '../address.js';
+import { COMMAND_OPTIONS } from '../command-options.js';
 import { BackfillError, type ErrorCode, type ErrorTexts, toBackfillError } from '../errors.js';
+import { RUN_OPTIONS } from '../option-table.js';
+import { checkOptions } from '../options.js';
 import { learnSecrets } from '../secrets.js';
-import { checkDeployOptions, type DeployOptions, type DeployResult } from './deploy.js';
+import type { DeployOptions, DeployResult } from './deploy.js';
 import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
 import type { MigratorEvent } from './options.js';
 
 /** Options of {@link startBackfills}: those of a deploy, except `backfills` and `signal`. */
 export type BackgroundOptions = Omit<DeployOptions, 'backfills' | 'signal'>;
+
+const { signal: _, ...ON_THREAD } = RUN_OPTIONS; // a thread cannot receive it
+const BACKGROUND_OPTIONS = { ...ON_THREAD, trustConfig: COMMAND_OPTIONS.trustConfig };
 
 /** Startup data for the thread. */
 export type ThreadData = Omit<BackgroundOptions, 'onEvent'>;
@@ -52,7 +58,7 @@ export interface RunningBackfills {
  * process.once('SIGTERM', () => backfills.stop());
  */
 export function startBackfills(options: BackgroundOptions = {}): RunningBackfills {
-  checkDeployOptions(options, 'startBackfills()');
+  checkOptions(options, BACKGROUND_OPTIONS, 'startBackfills()', 'USAGE', ['folder', 'path']);
   const { onEvent, ...data } = options;
   learnSecrets([data.path], process.env);
   if (!isPostgresUrl(data.path ?? '')) refuseDuplicateSqlite();

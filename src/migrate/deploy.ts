@@ -18,6 +18,12 @@ export interface DeployOptions extends RunSettings, TrustsCode {
   readonly backfills?: 'wait' | 'background' | undefined;
 }
 
+const DEPLOY_OPTIONS = {
+  ...RUN_OPTIONS,
+  backfills: COMMAND_OPTIONS.backfills,
+  trustConfig: COMMAND_OPTIONS.trustConfig,
+};
+
 /** Result of a deploy: that of `up`, without its error, which is thrown. */
 export type DeployResult = Omit<UpResult, 'error'>;
 
@@ -34,7 +40,7 @@ export type DeployResult = Omit<UpResult, 'error'>;
  * const backfills = startBackfills(); // and now serve
  */
 export async function migrateOnDeploy(options: DeployOptions = {}): Promise<DeployResult> {
-  checkDeployOptions(options, 'migrateOnDeploy()');
+  checkOptions(options, DEPLOY_OPTIONS, 'migrateOnDeploy()', 'USAGE', ['folder', 'path']);
   const { folder = process.cwd(), path, backfills, trustConfig, ...settings } = options;
   const project = await loadProject(folder, { trustConfig });
   const { up } = await import('./up.js'); // not with this module, because every step file imports this package
@@ -49,15 +55,4 @@ export async function migrateOnDeploy(options: DeployOptions = {}): Promise<Depl
       return outcome;
     }),
   );
-}
-
-/**
- * Refuses options of a deploy that are unknown or of the wrong kind.
- *
- * @param what the call, such as `migrateOnDeploy()`
- * @throws {BackfillError} `USAGE`
- */
-export function checkDeployOptions(options: DeployOptions, what: string): void {
-  const { backfills, trustConfig } = COMMAND_OPTIONS;
-  checkOptions(options, { ...RUN_OPTIONS, backfills, trustConfig }, what, 'USAGE', ['folder', 'path']);
 }
