@@ -19,7 +19,7 @@ const LATE_PACKAGES = ['better-sqlite3', 'umzug', 'pino'];
 type WithGroups = NodeJS.Process & { readonly initgroups?: (user: string, group: number) => void };
 
 /** User and group of this process after the change. */
-export interface NewUser {
+interface NewUser {
   readonly uid: number;
   readonly gid: number;
 }

@@ -55,7 +55,7 @@ export interface CliContext {
 }
 
 /** An input stream that may be a terminal. */
-export type InputStream = NodeJS.ReadableStream & { readonly isTTY?: boolean };
+type InputStream = NodeJS.ReadableStream & { readonly isTTY?: boolean };
 
 /** An output stream that may be a terminal of `columns` characters. */
 export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
@@ -91,7 +91,7 @@ export interface Call {
 }
 
 /** A call of a command on the files of a folder. */
-export interface FolderCall extends Call {
+interface FolderCall extends Call {
   readonly now: Date;
   /** Gives up root for the owner of the store at `path`. Must be called before a store's files are touched. */
   readonly enter: (path: string, project: Project) => void;
@@ -117,7 +117,7 @@ export interface FolderCommand extends CommandBase {
 }
 
 /** An invocation of the program. */
-export interface Invocation {
+interface Invocation {
   readonly context: CliContext;
   /** All arguments; they may name several stores. */
   readonly argv: readonly string[];

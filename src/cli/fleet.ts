@@ -42,7 +42,7 @@ function withoutStores(argv: readonly string[], report: CliOptions['report']): s
 }
 
 /** A call of a command on several stores. */
-export interface FleetCall extends Pick<Presenter, 'lang' | 'translate'> {
+interface FleetCall extends Pick<Presenter, 'lang' | 'translate'> {
   readonly command: string;
   readonly options: CliOptions;
   readonly argv: readonly string[];

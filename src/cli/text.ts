@@ -77,7 +77,7 @@ export function verificationText(
 const VACUUM_FROM = 1 / 5;
 
 /** Returns how the size of the store changed, and whether VACUUM is worthwhile. */
-export function sizeText({ before, after }: SizeChange): readonly Part[] {
+function sizeText({ before, after }: SizeChange): readonly Part[] {
   const change = after.bytes - before.bytes;
   const values = { change: bytes(Math.abs(change)), size: bytes(after.bytes), free: bytes(after.freeBytes) };
   if (after.pageBytes === 0) {
