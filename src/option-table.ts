@@ -136,7 +136,7 @@ export const RUN_OPTIONS = {
     kind: oneOf('courteous', 'full'),
     default: 'courteous',
     flag: '--pace <name>',
-    help: each(FILLING, 'whether to pause for other writers'),
+    help: each(FILLING, 'whether to throttle the run for other writers'),
   },
   workers: {
     kind: POSITIVE,

@@ -85,7 +85,7 @@ function shownField(name: string, value: unknown): MessageValue {
   if (typeof value === 'number') return (FORMATS.find(([names]) => names.test(name))?.[1] ?? String)(value);
   if (typeof value === 'object' && value !== null)
     return Object.entries(value).map(([key, number]) => `${count(Number(number))} ${key}`);
-  if (name === 'kind' || name === 'verdict') return { text: value as MessageText, values: {} };
+  if (name === 'kind' || name === 'verdict') return { text: String(value), values: {} };
   return String(value);
 }
 

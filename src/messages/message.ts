@@ -24,8 +24,8 @@ type Scalar = string | number | bigint | null | undefined;
 
 /** A sentence or a phrase as data: plain, so that threads and processes can pass it on. */
 export interface Message {
-  /** The English text, with a placeholder such as `{table}` for each value. */
-  readonly text: MessageText;
+  /** The English text, a {@link MessageText}, with a placeholder such as `{table}` for each value. */
+  readonly text: string;
   readonly values: Readonly<Record<string, MessageValue>>;
 }
 

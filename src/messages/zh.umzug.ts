@@ -4,7 +4,6 @@ import type { Catalogue } from './message.js';
 export const zhUmzug = {
   'Set `{option}` in {what}, or leave it out for its default':
     '请在 {what} 中设置 `{option}`，或去掉它以使用默认值',
-  '`from` of {what}': '{what} 的 `from`',
   '{what} has no steps': '{what} 没有步骤',
   "Pass a folder of steps, or steps by name: migrations: 'migrations', backfills: { NAME: defineBackfill({ … }) }":
     "请指定步骤的文件夹，或按名称给出步骤： migrations: 'migrations', backfills: { NAME: defineBackfill({ … }) }",
