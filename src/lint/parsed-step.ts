@@ -1,7 +1,8 @@
+import { flatMapEach } from '../each.js';
 import type { Message } from '../messages/message.js';
 import type { Step } from '../steps/step.js';
 import { sqlFor } from '../steps/values.js';
-import { readStatement, type Statement } from './statement.js';
+import { type Operation, readStatement, type Statement } from './statement.js';
 import type { StoreFacts } from './store-facts.js';
 
 /** A step with its parsed SQL. */
@@ -35,11 +36,11 @@ export interface LintHit {
   readonly statement: Statement | undefined;
 }
 
-/** Returns a finding. */
-export const hit = (message: Message, suggestion: Message, statement?: Statement): LintHit => ({
+/** Returns a finding about a step, or about the statement that its rule examines. */
+export const hit = (message: Message, suggestion: Message): LintHit => ({
   message,
   suggestion,
-  statement,
+  statement: undefined,
 });
 
 /** One rule of the linter. */
@@ -47,6 +48,26 @@ export interface LintRule {
   readonly name: string;
   readonly check: (step: ParsedStep, context: RuleContext) => Promise<readonly LintHit[]>;
 }
+
+/** A rule that examines each statement of `up` by itself. */
+export interface StatementRule {
+  readonly name: string;
+  readonly find: (
+    operation: Operation,
+    step: ParsedStep,
+    context: RuleContext,
+  ) => Promise<LintHit | undefined>;
+}
+
+/** Converts a rule about statements. */
+export const eachStatement = ({ name, find }: StatementRule): LintRule => ({
+  name,
+  check: async (step, context) =>
+    await flatMapEach(step.up, async (statement) => {
+      const found = await find(statement.operation, step, context);
+      return found ? [{ ...found, statement }] : [];
+    }),
+});
 
 /** Parses the SQL of a step. */
 export function parseStep(step: Step): ParsedStep {

@@ -48,7 +48,7 @@ export async function checkRequirements(store: Store, requires: StoreRequirement
     if (absent.size > 0) {
       throw new BackfillError(
         'COLUMN_MISSING',
-        msg('The table {table} has no column {columns}', { table, columns: [...absent].join(', ') }),
+        msg('The table {table} has no column {columns}', { table, columns: [...absent] }),
         msg('Inspect it with: sqlite3 STORE {sql}', { sql: shellWord(`.schema ${table}`) }),
       );
     }

@@ -1,17 +1,9 @@
 import { foldCase } from '../../db/sql.js';
-import { filterEach, flatMapEach } from '../../each.js';
+import { filterEach } from '../../each.js';
 import { lockMsOf } from '../../engine/sqlite/inspect.js';
 import { duration } from '../../format.js';
 import { type Message, msg } from '../../messages/message.js';
-import {
-  hit,
-  type LintHit,
-  type LintRule,
-  type ParsedStep,
-  type RuleContext,
-  rebuiltTables,
-} from '../parsed-step.js';
-import type { Statement } from '../statement.js';
+import { eachStatement, hit, rebuiltTables } from '../parsed-step.js';
 import { hasSequence, isToken, nameOf, type Token } from '../tokens.js';
 
 /** Maximum time that a statement may hold the write lock, in milliseconds; a batch of a backfill holds it for 40. */
@@ -21,79 +13,60 @@ const LONG_LOCK_MS = 100;
 const isLong = (lockMs: number | undefined): boolean => lockMs === undefined || lockMs > LONG_LOCK_MS;
 
 /** Finds statements that copy or rewrite a whole table in one transaction. */
-export const tableRebuild: LintRule = {
+export const tableRebuild = eachStatement({
   name: 'table-rebuild',
-  async check(step, { store }) {
-    const rebuilt = rebuiltTables(step);
-    return await flatMapEach(step.up, async (statement): Promise<LintHit[]> => {
-      const { operation } = statement;
-      const rewriteMs = async (table: string): Promise<number | undefined> =>
-        store && lockMsOf('rewrite', await store.bytes(table));
-      if (
-        operation.kind === 'drop-column' &&
-        !step.createdTables.has(operation.table) &&
-        isLong(await rewriteMs(operation.table))
-      ) {
-        return [
-          hit(
-            withTime(
-              msg(
-                'Drops the column {column} of {table}: SQLite rewrites every row with the write lock held',
-                {
-                  column: operation.name,
-                  table: operation.table,
-                },
-              ),
-              await rewriteMs(operation.table),
-            ),
-            msg('Keep the column, unused by the application; or drop it while no other program writes'),
-            statement,
-          ),
-        ];
-      }
-      const isRebuild = operation.kind === 'rename-table' && rebuilt.has(operation.table);
-      if (!isRebuild || !isLong(await rewriteMs(operation.to))) return [];
-      return [
-        hit(
-          withTime(
-            msg('Rebuilds the table {table}: every row is copied with the write lock held', {
-              table: operation.to,
-            }),
-            await rewriteMs(operation.to),
-          ),
-          msg('Add a column, fill it with defineBackfill(), and switch the application to it'),
-          statement,
+  async find(operation, step, { store }) {
+    const rewriteMs = async (table: string): Promise<number | undefined> =>
+      store && lockMsOf('rewrite', await store.bytes(table));
+    if (operation.kind === 'drop-column') {
+      const { table, name: column } = operation;
+      const lockMs = await rewriteMs(table);
+      if (step.createdTables.has(table) || !isLong(lockMs)) return undefined;
+      return hit(
+        withTime(
+          msg('Drops the column {column} of {table}: SQLite rewrites every row with the write lock held', {
+            column,
+            table,
+          }),
+          lockMs,
         ),
-      ];
-    });
+        msg('Keep the column, unused by the application; or drop it while no other program writes'),
+      );
+    }
+    if (operation.kind !== 'rename-table' || !rebuiltTables(step).has(operation.table)) return undefined;
+    const lockMs = await rewriteMs(operation.to);
+    if (!isLong(lockMs)) return undefined;
+    const table = operation.to;
+    return hit(
+      withTime(
+        msg('Rebuilds the table {table}: every row is copied with the write lock held', { table }),
+        lockMs,
+      ),
+      msg('Add a column, fill it with defineBackfill(), and switch the application to it'),
+    );
   },
-};
+});
 
 /** Finds indexes on tables with rows: the write lock is held for the whole build. */
-export const indexOnLargeTable: LintRule = {
+export const indexOnLargeTable = eachStatement({
   name: 'index-on-large-table',
-  check: async ({ up, createdTables }, { store }) =>
-    await flatMapEach(up, async (statement): Promise<LintHit[]> => {
-      const { operation } = statement;
-      if (operation.kind !== 'create-index' || createdTables.has(operation.table)) return [];
-      const work = operation.isPartial ? 'emptyIndex' : 'filledIndex';
-      const lockMs = store && lockMsOf(work, await store.bytes(operation.table));
-      if (!isLong(lockMs)) return [];
-      return [
-        hit(
-          withTime(
-            msg('Creates the index {index} on {table}: SQLite reads every row with the write lock held', {
-              index: operation.name,
-              table: operation.table,
-            }),
-            lockMs,
-          ),
-          msg('Create it with defineSchemaStep(), in a separate transaction, before the column is filled'),
-          statement,
-        ),
-      ];
-    }),
-};
+  async find(operation, { createdTables }, { store }) {
+    if (operation.kind !== 'create-index' || createdTables.has(operation.table)) return undefined;
+    const { table, name: index, isPartial } = operation;
+    const lockMs = store && lockMsOf(isPartial ? 'emptyIndex' : 'filledIndex', await store.bytes(table));
+    if (!isLong(lockMs)) return undefined;
+    return hit(
+      withTime(
+        msg('Creates the index {index} on {table}: SQLite reads every row with the write lock held', {
+          index,
+          table,
+        }),
+        lockMs,
+      ),
+      msg('Create it with defineSchemaStep(), in a separate transaction, before the column is filled'),
+    );
+  },
+});
 
 /** Adds the estimated time to a message, if the store is known. */
 const withTime = (message: Message, lockMs: number | undefined): Message =>
@@ -102,31 +75,17 @@ const withTime = (message: Message, lockMs: number | undefined): Message =>
     : msg('{message} (about {time} on this store)', { message, time: duration(lockMs) });
 
 /** Finds statements that change the rows of a whole table in one transaction. */
-export const dataChangeInSqlStep: LintRule = {
+export const dataChangeInSqlStep = eachStatement({
   name: 'data-change-in-sql-step',
-  check: async (step, context) =>
-    await flatMapEach(step.up, async (statement) => await dataChange(step, statement, context)),
-};
-
-async function dataChange(
-  step: ParsedStep,
-  statement: Statement,
-  { store }: RuleContext,
-): Promise<LintHit[]> {
-  const { operation } = statement;
-  const isLarge = async (table: string): Promise<boolean> =>
-    !step.createdTables.has(table) && ((await store?.hasManyRows(table)) ?? true);
-  switch (operation.kind) {
-    case 'update':
-    case 'delete': {
-      if (
-        !(await isLarge(operation.table)) ||
-        isOneRow(operation.where, await store?.uniqueColumns(operation.table))
-      )
-        return [];
-      const { table } = operation;
-      return [
-        operation.kind === 'update'
+  async find(operation, step, { store }) {
+    const isLarge = async (table: string): Promise<boolean> =>
+      !step.createdTables.has(table) && ((await store?.hasManyRows(table)) ?? true);
+    switch (operation.kind) {
+      case 'update':
+      case 'delete': {
+        const { kind, table, where } = operation;
+        if (!(await isLarge(table)) || isOneRow(where, await store?.uniqueColumns(table))) return undefined;
+        return kind === 'update'
           ? hit(
               msg(
                 'Updates {table} in one transaction: no other program can write until the last row is done',
@@ -135,7 +94,6 @@ async function dataChange(
                 },
               ),
               msg('Fill it in batches with defineBackfill()'),
-              statement,
             )
           : hit(
               msg(
@@ -143,32 +101,28 @@ async function dataChange(
                 { table },
               ),
               msg('Delete in small batches, from the application'),
-              statement,
-            ),
-      ];
-    }
-    case 'insert':
-    case 'create-table': {
-      const target = operation.kind === 'insert' ? operation.table : operation.name;
-      const sources = await filterEach(operation.reads, isLarge);
-      if (sources.length === 0 || rebuiltTables(step).has(target)) return [];
-      return [
-        hit(
+            );
+      }
+      case 'insert':
+      case 'create-table': {
+        const table = operation.kind === 'insert' ? operation.table : operation.name;
+        const sources = await filterEach(operation.reads, isLarge);
+        if (sources.length === 0 || rebuiltTables(step).has(table)) return undefined;
+        return hit(
           msg(
             'Copies rows of {sources} into {table} in one transaction: no other program can write until the last row is done',
-            { sources, table: target },
+            { sources, table },
           ),
           msg(
             'Add columns to the table with the rows, and fill them with defineBackfill(); or copy in small batches, outside a step',
           ),
-          statement,
-        ),
-      ];
+        );
+      }
+      default:
+        return undefined;
     }
-    default:
-      return [];
-  }
-}
+  },
+});
 
 /** Columns that are taken to identify a row if no store is passed. */
 const ROW_NAMES: readonly string[] = ['id', 'rowid', 'oid', '_rowid_'];

@@ -1,69 +1,53 @@
-import { flatMapEach } from '../../each.js';
 import { msg } from '../../messages/message.js';
-import { hit, type LintHit, type LintRule, rebuiltTables } from '../parsed-step.js';
+import { eachStatement, hit, type LintHit, type LintRule, rebuiltTables } from '../parsed-step.js';
 import type { Statement } from '../statement.js';
 import { isToken } from '../tokens.js';
 
 /** Finds dropped tables that other tables reference. */
-export const dropTableCascade: LintRule = {
+export const dropTableCascade = eachStatement({
   name: 'drop-table-cascade',
-  async check(step, { store }) {
-    const rebuilt = [...rebuiltTables(step).values()];
-    return await flatMapEach(step.up, async (statement): Promise<LintHit[]> => {
-      const { operation } = statement;
-      if (operation.kind !== 'drop' || operation.what !== 'TABLE' || step.createdTables.has(operation.name))
-        return [];
-      // Without a store, only a rebuilt table is taken to be referenced.
-      const isReferenced = store
-        ? (await store.referrers(operation.name)).length > 0
-        : rebuilt.includes(operation.name);
-      if (!isReferenced) return [];
-      return [
-        hit(
-          msg(
-            'Drops the table {table} with foreign keys on: rows that reference it with ON DELETE CASCADE are deleted, too',
-            { table: operation.name },
-          ),
-          msg('Drop the tables that reference it first; or drop it outside a step, with foreign keys off'),
-          statement,
-        ),
-      ];
-    });
+  async find(operation, step, { store }) {
+    if (operation.kind !== 'drop' || operation.what !== 'TABLE' || step.createdTables.has(operation.name))
+      return undefined;
+    const table = operation.name;
+    // Without a store, only a rebuilt table is taken to be referenced.
+    const isReferenced = store
+      ? (await store.referrers(table)).length > 0
+      : [...rebuiltTables(step).values()].includes(table);
+    if (!isReferenced) return undefined;
+    return hit(
+      msg(
+        'Drops the table {table} with foreign keys on: rows that reference it with ON DELETE CASCADE are deleted, too',
+        { table },
+      ),
+      msg('Drop the tables that reference it first; or drop it outside a step, with foreign keys off'),
+    );
   },
-};
+});
 
 /** Finds tables and columns that are renamed under a running application. */
-export const renameInUse: LintRule = {
+export const renameInUse = eachStatement({
   name: 'rename-in-use',
-  check: async ({ up, createdTables }) =>
-    up.flatMap((statement): LintHit[] => {
-      const { operation } = statement;
-      if (operation.kind === 'rename-column' && !createdTables.has(operation.table)) {
-        return [
-          hit(
-            msg('Renames the column {column} of {table}: a running application still uses the old name', {
-              column: operation.name,
-              table: operation.table,
-            }),
-            msg(
-              'Add a column with the new name, write both from the application, and fill it with defineBackfill()',
-            ),
-            statement,
-          ),
-        ];
-      }
-      if (operation.kind !== 'rename-table' || createdTables.has(operation.table)) return [];
-      return [
-        hit(
-          msg('Renames the table {table}: a running application still uses the old name', {
-            table: operation.table,
+  async find(operation, { createdTables }) {
+    if (operation.kind !== 'rename-column' && operation.kind !== 'rename-table') return undefined;
+    const { table } = operation;
+    if (createdTables.has(table)) return undefined;
+    return operation.kind === 'rename-column'
+      ? hit(
+          msg('Renames the column {column} of {table}: a running application still uses the old name', {
+            column: operation.name,
+            table,
           }),
+          msg(
+            'Add a column with the new name, write both from the application, and fill it with defineBackfill()',
+          ),
+        )
+      : hit(
+          msg('Renames the table {table}: a running application still uses the old name', { table }),
           msg('Keep the name; or stop the application, rename the table, and start the new version'),
-          statement,
-        ),
-      ];
-    }),
-};
+        );
+  },
+});
 
 /** Finds columns of type STRING, which SQLite treats as numeric. */
 export const stringType: LintRule = {
@@ -77,14 +61,16 @@ export const stringType: LintRule = {
   },
 };
 
-const stringColumn = (column: string, statement?: Statement): LintHit =>
-  hit(
-    msg("Declares the column {column} as STRING, which SQLite treats as numeric: '007' is stored as 7", {
+const stringColumn = (column: string, statement?: Statement): LintHit => ({
+  message: msg(
+    "Declares the column {column} as STRING, which SQLite treats as numeric: '007' is stored as 7",
+    {
       column,
-    }),
-    msg('Use TEXT'),
-    statement,
-  );
+    },
+  ),
+  suggestion: msg('Use TEXT'),
+  statement,
+});
 
 function stringColumns(statement: Statement): LintHit[] {
   const { operation, tokens } = statement;

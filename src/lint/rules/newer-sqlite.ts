@@ -1,6 +1,6 @@
 import { type MessageValue, msg, type PlainText } from '../../messages/message.js';
 import { compareVersions, parseVersion } from '../../version.js';
-import { hit, type LintRule } from '../parsed-step.js';
+import type { LintRule } from '../parsed-step.js';
 import type { Statement } from '../statement.js';
 import { hasSequence, indexOfSequence, isToken } from '../tokens.js';
 
@@ -115,17 +115,15 @@ export const newerSqlite: LintRule = {
     [...up, ...(down ?? []), ...otherSql].flatMap((statement) =>
       usedIn(statement)
         .filter(({ since }) => isAbove(since, sqlite))
-        .map(({ what, since }) =>
-          hit(
-            msg('Uses {what}, new in SQLite {since}; the oldest in use is {oldest}', {
-              what,
-              since,
-              oldest: sqlite,
-            }),
-            msg('Write it in SQL that the older version supports; or raise `--sqlite`'),
-            statement,
-          ),
-        ),
+        .map(({ what, since }) => ({
+          message: msg('Uses {what}, new in SQLite {since}; the oldest in use is {oldest}', {
+            what,
+            since,
+            oldest: sqlite,
+          }),
+          suggestion: msg('Write it in SQL that the older version supports; or raise `--sqlite`'),
+          statement,
+        })),
     ),
 };
 

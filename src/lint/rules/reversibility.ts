@@ -1,7 +1,7 @@
 import { foldCase } from '../../db/sql.js';
 import { type Message, msg } from '../../messages/message.js';
-import { hit, type LintHit, type LintRule, type ParsedStep, rebuiltTables } from '../parsed-step.js';
-import type { Operation, Statement } from '../statement.js';
+import { eachStatement, hit, type LintRule, type ParsedStep, rebuiltTables } from '../parsed-step.js';
+import type { Operation } from '../statement.js';
 import { nameOf } from '../tokens.js';
 
 /** Finds steps that cannot be reverted. */
@@ -20,29 +20,22 @@ export const downMissing: LintRule = {
 };
 
 /** Finds data loss in `up` that `down` does not restore. */
-export const notReversible: LintRule = {
+export const notReversible = eachStatement({
   name: 'not-reversible',
-  check: async (step) =>
-    step.up.flatMap((statement): LintHit[] => {
-      const loss = dataLossOf(step, statement);
-      if (loss === undefined || isRestoredByDown(step, loss.table)) return [];
-      return [
-        hit(
-          msg('{what}, which no `down` restores', { what: loss.what }),
-          msg(
-            'Keep the old values in a table that the step creates and `down` reads; or fill a new column with defineBackfill(), whose `down` is exact',
-          ),
-          statement,
-        ),
-      ];
-    }),
-};
+  async find(operation, step) {
+    const loss = dataLossOf(step, operation);
+    if (loss === undefined || isRestoredByDown(step, loss.table)) return undefined;
+    return hit(
+      msg('{what}, which no `down` restores', { what: loss.what }),
+      msg(
+        'Keep the old values in a table that the step creates and `down` reads; or fill a new column with defineBackfill(), whose `down` is exact',
+      ),
+    );
+  },
+});
 
 /** Returns the data loss of a statement, and its table. */
-function dataLossOf(
-  step: ParsedStep,
-  { operation }: Statement,
-): { what: Message; table: string } | undefined {
+function dataLossOf(step: ParsedStep, operation: Operation): { what: Message; table: string } | undefined {
   const { createdTables } = step;
   switch (operation.kind) {
     case 'drop': {
@@ -116,23 +109,17 @@ function targetOf(operation: Operation): string | undefined {
 }
 
 /** Finds objects that may have existed before the step and that `down` drops. */
-export const conditionalCreate: LintRule = {
+export const conditionalCreate = eachStatement({
   name: 'conditional-create',
-  async check({ up, down }) {
-    const dropped = (down ?? []).flatMap(({ operation }) =>
-      operation.kind === 'drop' ? [operation.name] : [],
+  async find(created, { down = [] }) {
+    if (!('isConditional' in created && created.isConditional)) return undefined;
+    const { name } = created;
+    if (!down.some(({ operation }) => operation.kind === 'drop' && operation.name === name)) return undefined;
+    return hit(
+      msg('Creates {name} only if it does not exist, but `down` drops it even if it existed before', {
+        name,
+      }),
+      msg('Remove IF NOT EXISTS: no step runs twice'),
     );
-    return up.flatMap((statement): LintHit[] => {
-      const { operation } = statement;
-      const isConditional = 'isConditional' in operation && operation.isConditional;
-      if (!isConditional || !dropped.includes(operation.name)) return [];
-      const message = msg(
-        'Creates {name} only if it does not exist, but `down` drops it even if it existed before',
-        {
-          name: operation.name,
-        },
-      );
-      return [hit(message, msg('Remove IF NOT EXISTS: no step runs twice'), statement)];
-    });
   },
-};
+});
