@@ -170,6 +170,8 @@ export const ALLOWED = [
   ['behind a pooler', 'a server that a proxy hides'],
   ['behind a proxy', 'a server that a proxy hides'],
   ['behind a load balancer', 'a server that a proxy hides'],
+  ['| courteous |', 'a value of the option'],
+  ['. courteous .', 'a value of the option'],
   ['you want', 'the wish of a reader'],
   ['How it works', 'the title of a page'],
   ['all the same length', 'equal, not "anyway"'],
