@@ -117,7 +117,7 @@ describe('sql()', () => {
       defineBackfill({ table: 'customers', key: 'id', columns: { label: sql('nowhere + 1') } }),
       async (own) => {
         const error = await failureOf('STEP_INVALID', () => own.up());
-        expect(error.message).to.equal(`The expression of label in ${NAME} is none on customers`);
+        expect(error.message).to.equal(`The expression of label in ${NAME} cannot be computed on customers`);
         expect(own.rows(`SELECT count(*) FROM sqlite_schema`)).to.deep.equal([[1]]);
       },
     );

@@ -25,12 +25,18 @@ export const told = defineBackfill({
 export const migratorOn = (url: string, steps: CreateMigratorOptions['steps'], more = {}) =>
   createMigrator({ database: url, batchRows: 20, pace: 'full', steps: steps ?? {}, ...more });
 
-/** What a promise is rejected with; it must be one of our errors. */
+/** The error of ours that was thrown: that itself, or the cause of umzug's error of a step. */
+export function backfillErrorOf(thrown: unknown): BackfillError {
+  const error = thrown instanceof Error && thrown.name === 'MigrationError' ? thrown.cause : thrown;
+  expect(error).to.be.instanceOf(BackfillError);
+  return error as BackfillError;
+}
+
+/** The error of ours that a promise is rejected with: that itself, or the cause of umzug's error of a step. */
 export async function errorOf(act: Promise<unknown>): Promise<BackfillError> {
   const error: unknown = await act.then(
     () => expect.fail('it was not rejected'),
     (thrown: unknown) => thrown,
   );
-  expect(error).to.be.instanceOf(BackfillError);
-  return error as BackfillError;
+  return backfillErrorOf(error);
 }
