@@ -90,12 +90,12 @@ export const zhResults = {
   'not finished, by version {version}': '尚未完成，由版本 {version} 执行',
   '{time}, {duration}, by version {version}': '{time}，用时 {duration}，由版本 {version} 执行',
   '{percent}%, at key {cursor} of {watermark}': '{percent}%，游标 {cursor}，水位线 {watermark}',
-  '{rows} rows read, {cells} cells filled in {batches} batches':
-    '已读取 {rows} 行，在 {batches} 个批次中填充 {cells} 个单元格',
+  '{rows} rows read in {batches} batches': '以 {batches} 个批次读取 {rows} 行',
+  '{cells} cells filled': '填充 {cells} 个单元格',
   'skipped {skips}': '已跳过 {skips}',
   'nothing: it created nothing': '无需操作：它没有创建任何内容',
   'verification: {verdict}': '校验：{verdict}',
-  'catch-up needed: unknown (checked 50,000 rows)': '是否有行等待补跑：未知，仅查看了 50,000 行',
+  'no rows pending catch-up in the 50,000 rows read': '在已查看的 50,000 行中没有等待补跑的行',
   'rows pending catch-up': '有行等待补跑',
   'Nothing to do in the 50,000 rows read of each table; status --check reads all.':
     '就每个表的 50,000 行来看，无事可做；status --check 会继续读取。',

@@ -29,14 +29,14 @@ function detailLines(step: StepStatus): readonly Message[] {
       cursor: backfill.cursor ?? msg('none'),
       watermark: backfill.watermark ?? msg('none'),
     }),
-    msg('{rows} rows read, {cells} cells filled in {batches} batches', {
+    msg('{rows} rows read in {batches} batches', {
       rows: count(backfill.rowsScanned),
-      cells: count(backfill.cellsFilled),
       batches: count(backfill.batches),
     }),
+    msg('{cells} cells filled', { cells: count(backfill.cellsFilled) }),
     ...(skips.length > 0 ? [msg('skipped {skips}', { skips })] : []),
     msg('verification: {verdict}', { verdict: msg(backfill.verdict) }),
-    ...(backfill.needsCatchUp === 'unknown' ? [msg('catch-up needed: unknown (checked 50,000 rows)')] : []),
+    ...(backfill.needsCatchUp === 'unknown' ? [msg('no rows pending catch-up in the 50,000 rows read')] : []),
     ...(backfill.needsCatchUp === true ? [msg('rows pending catch-up')] : []),
   ];
 }
