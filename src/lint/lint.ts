@@ -5,7 +5,7 @@ import { libraryVersion } from '../db/sqlite/connection.js';
 import { flatMapEach } from '../each.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError } from '../errors.js';
-import { type Message, msg } from '../messages/message.js';
+import { english, msg, withTexts } from '../messages/message.js';
 import type { Step } from '../steps/step.js';
 import { BAD_DISABLE, disablesIn, filesOf, type StepFiles } from './disables.js';
 import { type LintHit, parseStep, type RuleContext } from './parsed-step.js';
@@ -30,8 +30,12 @@ export interface Finding {
   /** File to fix, relative to the folder. */
   readonly file: string;
   readonly rule: string;
-  readonly message: Message;
-  readonly suggestion: Message;
+  /** The problem, in English. */
+  readonly message: string;
+  /** The alternative, in English. */
+  readonly suggestion: string;
+  /** Both as data, for other languages. Not enumerable. */
+  readonly texts: Pick<LintHit, 'message' | 'suggestion'>;
   /** The unsafe statement; null if the finding concerns the step or its file. */
   readonly statement: string | null;
 }
@@ -102,14 +106,18 @@ async function findingsOf(
   );
   const asFinding =
     (rule: string) =>
-    ({ message, suggestion, statement }: LintHit): Finding => ({
-      step: step.name,
-      file: relative(folder, files.file),
-      rule,
-      message,
-      suggestion,
-      statement: statement?.sql ?? null,
-    });
+    ({ message, suggestion, statement }: LintHit): Finding =>
+      withTexts(
+        {
+          step: step.name,
+          file: relative(folder, files.file),
+          rule,
+          message: english(message),
+          suggestion: english(suggestion),
+          statement: statement?.sql ?? null,
+        },
+        { message, suggestion },
+      );
   return [
     ...bad.map(asFinding(BAD_DISABLE)),
     ...(await flatMapEach(

@@ -77,8 +77,9 @@ const fillIn = (text: string, values: Message['values'], translate: Translate, c
     return isList(value) ? value.map((item) => shown(item, translate)).join(comma) : shown(value, translate);
   });
 
+/** A damaged ledger may hold bytes where a name is expected: they are shown as a template literal shows them. */
 const shown = (value: Scalar | Message, translate: Translate): string =>
-  typeof value === 'object' && value !== null ? translate(value) : String(value);
+  isMessage(value) ? translate(value) : String(value);
 
 /** Returns a message in which each value that is a text has passed through `change`. */
 export function withValues({ text, values }: Message, change: (text: string) => string): Message {
@@ -86,9 +87,7 @@ export function withValues({ text, values }: Message, change: (text: string) => 
     typeof value === 'string' ? change(value) : withValues(value, change);
   const changed = (value: MessageValue): MessageValue => {
     if (isList(value)) return value.map(changedItem);
-    return typeof value === 'string' || (typeof value === 'object' && value !== null)
-      ? changedItem(value)
-      : value;
+    return typeof value === 'string' || isMessage(value) ? changedItem(value) : value;
   };
   const entries = Object.entries(values).map(([name, value]) => [name, changed(value)] as const);
   return { text, values: Object.fromEntries(entries) };

@@ -89,7 +89,7 @@ describe('security, a store that colleagues share in a folder of their group', (
     const { message, hint } = expectRefusal(await by(SERVICE, 'restore'), 'BACKUP_MISSING', 1);
     const [theirs = ''] = copiesOf(store);
     expect(message).to.equal(
-      `There is no backup of ${store} in ${home} but those of other users, as ${theirs} of user id ${COLLEAGUE}`,
+      `All backups of ${store} in ${home} belong to other users, such as ${theirs} to user id ${COLLEAGUE}`,
     );
     expect(hint)
       .to.match(/umzug-backfill restore /)

@@ -1,5 +1,5 @@
 import { BackfillError } from '../../errors.js';
-import { english, msg } from '../../messages/message.js';
+import { msg } from '../../messages/message.js';
 import { shellWord } from '../../shell.js';
 import type { FolderCommand } from '../cli.js';
 import { errorJson } from '../text.js';
@@ -22,16 +22,12 @@ export const lintCommand: FolderCommand = {
       json: {
         command: 'lint',
         steps,
-        findings: findings.map((finding) => ({
-          ...finding,
-          message: english(finding.message),
-          suggestion: english(finding.suggestion),
-        })),
+        findings,
         ...(error ? { error: errorJson(error) } : {}),
       },
       text: error
         ? findings.map(
-            ({ file, rule, message, suggestion }) =>
+            ({ file, rule, texts: { message, suggestion } }) =>
               `${shellWord(file)}: ${rule}: ${translate(message)} → ${translate(suggestion)}`,
           )
         : [msg('No unsafe operations found. Steps checked: {steps}.', { steps: steps.length })],
