@@ -348,7 +348,7 @@ for (const engine of OWN_ENGINES) {
             const { code, message, hint } = await failed(own.of([tens]).down());
             expect([code, message]).to.deep.equal([
               'STEP_DRIFTED',
-              `The declaration by which ${NAME} has filled ${ROWS} cells can not be read in the ledger any more`,
+              `The declaration with which ${NAME} filled ${ROWS} cells can no longer be read from the ledger`,
             ]);
             expect(hint).to.match(/--yes: those cells then stay as they are$/);
             expect(await amounts(own)).to.deep.equal(expected(10));
