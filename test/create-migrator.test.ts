@@ -73,6 +73,21 @@ describe('createMigrator', () => {
       expect(hasLedger(path)).to.equal(false);
     }));
 
+  it('applies nothing for an empty `to`', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator(path);
+      await failureOf('STEP_UNKNOWN', () => umzug.up({ to: '' }));
+      await failureOf('STEP_UNKNOWN', () => umzug.down({ to: '' }));
+      expect(hasLedger(path)).to.equal(false);
+    }));
+
+  it('returns nothing for a named step that another command applies while it waits', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator(path);
+      const both = await Promise.all([1, 2].map(async () => await umzug.up({ migrations: [schema] })));
+      expect(both.map(names)).to.have.deep.members([[schema], []]);
+    }));
+
   it('goes on by its name with a step that was stopped half way', () =>
     withShop(async (path) => {
       const controller = new AbortController();

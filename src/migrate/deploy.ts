@@ -41,14 +41,15 @@ export type DeployResult = Omit<UpResult, 'error'>;
  */
 export async function migrateOnDeploy(options: DeployOptions = {}): Promise<DeployResult> {
   checkOptions(options, DEPLOY_OPTIONS, 'migrateOnDeploy()', 'USAGE', ['folder', 'path']);
-  const { folder = process.cwd(), path, backfills, trustConfig, ...settings } = options;
+  const { folder = process.cwd(), path, backfills, trustConfig, ...given } = options;
+  const { lockTimeoutMs = DEPLOY_LOCK_TIMEOUT_MS, ...settings } = given;
   const project = await loadProject(folder, { trustConfig });
   const { up } = await import('./up.js'); // not with this module, because every step file imports this package
   const address = storeAddress(project.config, { dbPath: path }, process.env);
   return await withServerHints(address, () =>
     withKnownPlaces(project.config, address, process.env, async () => {
       const { error, ...outcome } = await up(
-        { lockTimeoutMs: DEPLOY_LOCK_TIMEOUT_MS, ...settings, project, ...address },
+        { ...settings, lockTimeoutMs, project, ...address },
         { deferBackfills: backfills === 'background' },
       );
       if (error) throw error;
