@@ -171,6 +171,17 @@ describe('createMigrator', () => {
       expect(report.backfills).to.deep.equal([{ name: backfill, verdict: 'warn' }]);
     }));
 
+  it('tells its warnings in English', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator(path);
+      await umzug.up();
+      change(path, 'UPDATE events SET ordered_at = NULL');
+      const { warnings } = await umzug.backfill();
+      expect(warnings).to.deep.equal([
+        `${EVENTS} cells that ${backfill} had filled were NULL again, and were filled again`,
+      ]);
+    }));
+
   it('takes folders and definitions together, in one order', () =>
     withShop(async (path) => {
       const umzug = createMigrator({
