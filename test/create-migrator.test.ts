@@ -73,6 +73,21 @@ describe('createMigrator', () => {
       expect(hasLedger(path)).to.equal(false);
     }));
 
+  it('applies nothing for an empty `to`', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator(path);
+      await failureOf('STEP_UNKNOWN', () => umzug.up({ to: '' }));
+      await failureOf('STEP_UNKNOWN', () => umzug.down({ to: '' }));
+      expect(hasLedger(path)).to.equal(false);
+    }));
+
+  it('returns nothing for a named step that another command applies while it waits', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator(path);
+      const both = await Promise.all([1, 2].map(async () => await umzug.up({ migrations: [schema] })));
+      expect(both.map(names)).to.have.deep.members([[schema], []]);
+    }));
+
   it('goes on by its name with a step that was stopped half way', () =>
     withShop(async (path) => {
       const controller = new AbortController();
@@ -154,6 +169,17 @@ describe('createMigrator', () => {
       expect(coverage?.verdict).to.equal('fail');
       const report = await umzug.report(join(folder, 'report.html'));
       expect(report.backfills).to.deep.equal([{ name: backfill, verdict: 'warn' }]);
+    }));
+
+  it('tells its warnings in English', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator(path);
+      await umzug.up();
+      change(path, 'UPDATE events SET ordered_at = NULL');
+      const { warnings } = await umzug.backfill();
+      expect(warnings).to.deep.equal([
+        `${EVENTS} cells that ${backfill} had filled were NULL again, and were filled again`,
+      ]);
     }));
 
   it('takes folders and definitions together, in one order', () =>

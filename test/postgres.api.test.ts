@@ -9,6 +9,7 @@ import {
   defineSqlStep,
   firstOf,
   type Migrator,
+  migrateOnDeploy,
   sql,
   startBackfills,
 } from '../src/index.js';
@@ -244,6 +245,22 @@ describe('createMigrator() on a database of PostgreSQL', () => {
     }));
 
   const project = useNewProject();
+
+  it('has the hints of a server, also from the background', () =>
+    withDatabase(async ({ url, client }) => {
+      await client.query(`CREATE TABLE notes (id int PRIMARY KEY, a text); INSERT INTO notes VALUES (1);
+        CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER touches BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION touch()`);
+      project.declare({
+        '001-notes': `defineBackfill({ table: 'notes', key: 'id', columns: { a: sql("'x'") } })`,
+      });
+      const options = { folder: project.path, path: url, onEvent: () => undefined };
+      for (const deploy of [() => migrateOnDeploy(options), () => startBackfills(options).done]) {
+        const error = await deploy().catch((thrown: unknown) => thrown);
+        expect(error).to.include({ code: 'TRIGGERS_WOULD_FIRE' });
+        expect((error as { hint: string }).hint).to.include(String.raw`psql STORE -c '\d notes'`);
+      }
+    }));
 
   it('refuses `startBackfills()` in this process while it is under way', () =>
     withDatabase(async ({ url, client }) => {

@@ -17,7 +17,7 @@ try {
   });
   tell({ outcome });
 } catch (error) {
-  const { code, texts } = rootBackfillError(error);
-  tell({ error: { code, texts } });
+  const { code, texts, hint } = rootBackfillError(error);
+  tell({ error: { code, texts, hint } });
 }
 parentPort?.close();

@@ -22,7 +22,7 @@ export type ThreadData = Omit<BackgroundOptions, 'onEvent'>;
 export type ThreadMessage =
   | { readonly event: MigratorEvent }
   | { readonly outcome: DeployResult }
-  | { readonly error: { readonly code: ErrorCode; readonly texts: ErrorTexts } };
+  | { readonly error: { readonly code: ErrorCode; readonly texts: ErrorTexts; readonly hint: string } };
 
 /** Backfills that run next to the application. */
 export interface RunningBackfills {
@@ -69,8 +69,10 @@ export function startBackfills(options: BackgroundOptions = {}): RunningBackfill
     worker.on('message', (message: ThreadMessage) => {
       if ('event' in message) onEvent?.(message.event);
       else if ('outcome' in message) resolve(message.outcome);
-      else
-        reject(new BackfillError(message.error.code, message.error.texts.message, message.error.texts.hint));
+      else {
+        const { code, texts, hint } = message.error;
+        reject(Object.assign(new BackfillError(code, texts.message, texts.hint), { hint }));
+      }
     });
     worker.on('error', (error) => reject(toBackfillError(error, 'in the thread of the backfills')));
     worker.on('exit', () => reject(toBackfillError(new Error('The thread of the backfills has ended'))));

@@ -6,7 +6,7 @@ import { sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError, rootBackfillError } from '../errors.js';
 import { upgradeLedger, type WriteCommand } from '../ledger/ledger.js';
 import type { Drift } from '../ledger/steps.js';
-import { type Message, msg } from '../messages/message.js';
+import { english, type Message, msg } from '../messages/message.js';
 import { RUN_OPTIONS } from '../option-table.js';
 import type { Backup } from '../safety/backup.js';
 import { type DiskNeed, requireDiskSpace } from '../safety/disk.js';
@@ -41,6 +41,18 @@ export interface RunResult {
   readonly removedBackups?: readonly string[];
   /** What ended the command early. Part of its work may have been done. */
   readonly error?: BackfillError;
+}
+
+/** A result as a program gets it: its warnings in English, without its error, which is thrown. */
+export type PublicResult<Result extends RunResult> = Omit<Result, 'error' | 'warnings'> & {
+  readonly warnings: readonly string[];
+};
+
+/** Returns a result as a program gets it; throws its error. */
+export function publicResult<Result extends RunResult>(result: Result): PublicResult<Result> {
+  const { error, warnings, ...rest } = result;
+  if (error) throw error;
+  return { ...rest, warnings: warnings.map(english) };
 }
 
 /** What a command has to do. */

@@ -6,6 +6,7 @@ import { checkOptions } from '../options.js';
 import { withKnownPlaces } from '../places.js';
 import { withServerHints } from '../server-hints.js';
 import type { TrustsCode } from '../steps/load.js';
+import type { PublicResult } from './change.js';
 import type { UpResult } from './up.js';
 
 /** Options of {@link migrateOnDeploy}: those of a run, with a lock timeout of 600,000 by default, and these. */
@@ -24,8 +25,8 @@ const DEPLOY_OPTIONS = {
   trustConfig: COMMAND_OPTIONS.trustConfig,
 };
 
-/** Result of a deploy: that of `up`, without its error, which is thrown. */
-export type DeployResult = Omit<UpResult, 'error'>;
+/** Result of a deploy: that of `up`, with its warnings in English, without its error, which is thrown. */
+export type DeployResult = PublicResult<UpResult>;
 
 /**
  * Brings the store up to date before the application starts: waits for another run, applies pending steps, catches up and verifies. If there is
@@ -41,18 +42,19 @@ export type DeployResult = Omit<UpResult, 'error'>;
  */
 export async function migrateOnDeploy(options: DeployOptions = {}): Promise<DeployResult> {
   checkOptions(options, DEPLOY_OPTIONS, 'migrateOnDeploy()', 'USAGE', ['folder', 'path']);
-  const { folder = process.cwd(), path, backfills, trustConfig, ...settings } = options;
+  const { folder = process.cwd(), path, backfills, trustConfig, ...given } = options;
+  const { lockTimeoutMs = DEPLOY_LOCK_TIMEOUT_MS, ...settings } = given;
   const project = await loadProject(folder, { trustConfig });
-  const { up } = await import('./up.js'); // not with this module, because every step file imports this package
+  // Not with this module, because every step file imports this package.
+  const [{ publicResult }, { up }] = await Promise.all([import('./change.js'), import('./up.js')]);
   const address = storeAddress(project.config, { dbPath: path }, process.env);
   return await withServerHints(address, () =>
     withKnownPlaces(project.config, address, process.env, async () => {
-      const { error, ...outcome } = await up(
-        { lockTimeoutMs: DEPLOY_LOCK_TIMEOUT_MS, ...settings, project, ...address },
+      const result = await up(
+        { ...settings, lockTimeoutMs, project, ...address },
         { deferBackfills: backfills === 'background' },
       );
-      if (error) throw error;
-      return outcome;
+      return publicResult(result);
     }),
   );
 }

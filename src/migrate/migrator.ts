@@ -15,6 +15,7 @@ import { shellWord } from '../shell.js';
 import type { TrustsCode } from '../steps/load.js';
 import type { Verification } from '../verify/verify.js';
 import type { BackfillResult } from './backfill.js';
+import type { PublicResult, RunResult } from './change.js';
 import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
 import { ledgerStorage } from './ledger-storage.js';
 import type { MigratorOptions } from './options.js';
@@ -47,7 +48,7 @@ export interface MigratorCommands {
    * @param name a backfill. Default: all
    * @param options `rescan`: whether to begin at the first key and retry skips. Default false
    */
-  backfill(name?: string, options?: { readonly rescan?: boolean }): Promise<Omit<BackfillResult, 'error'>>;
+  backfill(name?: string, options?: { readonly rescan?: boolean }): Promise<PublicResult<BackfillResult>>;
   /**
    * Returns the skipped rows and cells, with their reasons.
    *
@@ -145,7 +146,7 @@ export function migratorOf({ load, address, settings }: MigratorParts): Migrator
     async backfill(
       name?: string,
       how: { readonly rescan?: boolean } = {},
-    ): Promise<Omit<BackfillResult, 'error'>> {
+    ): Promise<PublicResult<BackfillResult>> {
       checkOptions(how, { rescan: COMMAND_OPTIONS.rescan }, 'backfill()', 'USAGE');
       const { backfill } = await import('./backfill.js');
       return await this.#change((options) => backfill(options, { name, ...how }));
@@ -178,14 +179,11 @@ export function migratorOf({ load, address, settings }: MigratorParts): Migrator
     }
 
     /** Runs a command that returns its error, because part of its work may be done, and throws that. */
-    async #change<Result extends { readonly error?: BackfillError }>(
+    async #change<Result extends RunResult>(
       act: (options: MigratorOptions) => Promise<Result>,
-    ): Promise<Omit<Result, 'error'>> {
-      return await this.#run(async (options) => {
-        const { error, ...result } = await act(options);
-        if (error) throw error;
-        return result;
-      });
+    ): Promise<PublicResult<Result>> {
+      const { publicResult } = await import('./change.js');
+      return await this.#run(async (options) => publicResult(await act(options)));
     }
 
     async #appliedNames(): Promise<string[]> {

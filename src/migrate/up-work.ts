@@ -41,7 +41,7 @@ export async function findUpWork(
     if (!found) throw unknownStep(wanted, steps);
     return found;
   };
-  const last = to ? stepOf(to).name : undefined; // `to: 0` is for `down`
+  const last = to === undefined || to === 0 ? undefined : stepOf(to).name; // `to: 0` is for `down`
   const candidates = migrations?.map(stepOf) ?? steps;
   const records = await ledger.steps();
   const applied = new Set(records.filter(({ status }) => status === 'applied').map(({ name }) => name));

@@ -112,10 +112,15 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
       given.onEvent?.(event);
     },
   };
+  let { rerun } = target;
   const { work: plan, ...result } = await changeStore<UpPlan>(options, {
     command: 'up',
     joinable: !target.deferBackfills,
-    plan: async (session, onEvent) => await prepareUp(session, { ...options, onEvent }, target),
+    async plan(session, onEvent) {
+      const found = await prepareUp(session, { ...options, onEvent }, { ...target, rerun });
+      rerun = 'SKIP'; // another command may apply a named step while this one waits for the lock
+      return found;
+    },
     async act(session, { work }, verifications, runSteps) {
       const context: FillContext = { session, options, verifications, warnings };
       await completeApplied(context, work, done);
@@ -175,14 +180,20 @@ async function applyPending(
   const { session, options } = context;
   const { store, ledger } = session;
   const { project, onEvent } = options;
+  let hasRunSql = false;
+  const checkAfterSql = async (step: Step): Promise<void> => {
+    if (!hasRunSql) return;
+    await checkPendingSteps(session, project.steps, [step]); // with what the SQL step created
+    if (isBackfill(step)) await refuseTriggers(session, [step], 'up', options);
+  };
   const deferred = deferBackfills ? pending.filter(isBackfill) : [];
   const beginDeferred = async (isDue: (step: BackfillStep) => boolean): Promise<void> => {
     for (let [step] = deferred; step && isDue(step); [step] = deferred) {
+      await checkAfterSql(step);
       await beginBackfillStep(store, ledger, step, options);
       deferred.shift();
     }
   };
-  let hasRunSql = false;
   await runSteps({
     steps: pending.filter((step) => !deferBackfills || !isBackfill(step)),
     known: project.steps,
@@ -195,10 +206,7 @@ async function applyPending(
       // While a run was shared, another `up` may have applied the step.
       if ((await ledger.step(step.name))?.status === 'applied') return await verify();
       onEvent?.({ event: 'step_started', step: step.name, direction: 'up' });
-      if (hasRunSql) {
-        await checkPendingSteps(session, project.steps, [step]); // with what the SQL step created
-        if (isBackfill(step)) await refuseTriggers(session, [step], 'up', options);
-      }
+      await checkAfterSql(step);
       hasRunSql ||= step.kind === 'sql';
       await applyStep(context, step);
       applied.push(step.name);

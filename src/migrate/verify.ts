@@ -101,7 +101,7 @@ export async function besideRun<Result>(
     const who = holderText(holder);
     throw new BackfillError(
       error.code,
-      msg('{message}, and a run is in progress: {who}', { message: error.message, who }),
+      msg('{message}, and a run is in progress: {who}', { message: error.texts.message, who }),
       msg(
         'Wait until it has ended, then run the same command again; umzug-backfill status shows its progress',
       ),

@@ -124,6 +124,21 @@ describe('a deploy', () => {
       expectFilled(path);
     }));
 
+  it('tells its warnings in English, also from the background', () =>
+    withGeneratedStore({ audits: 30 }, async (path) => {
+      await migrateOnDeploy(deployed(path));
+      const cells = filled(path);
+      for (const again of [
+        () => migrateOnDeploy(deployed(path)),
+        () => startBackfills(deployed(path)).done,
+      ]) {
+        asAgentOs(path, (db) => db.exec('UPDATE task_audits SET source_event_ts = NULL'));
+        expect((await again()).warnings).to.deep.equal([
+          `${cells} cells that ${backfillStep} had filled were NULL again, and were filled again`,
+        ]);
+      }
+    }));
+
   it('tells what ended it in the background, with its code and hint', () =>
     withGeneratedStore({ audits: 0 }, async (path) => {
       const { done } = startBackfills({ ...deployed(path), path: `${path}-not`, onEvent: () => undefined });

@@ -137,6 +137,26 @@ describe('the command deploy', () => {
       expect(isNull()).to.equal(0);
     });
 
+    for (const [code, table] of [
+      ['COLUMN_MISSING', 'CREATE TABLE late (id INTEGER PRIMARY KEY, body TEXT)'],
+      ['TRIGGERS_WOULD_FIRE', 'CREATE TABLE late (id INTEGER PRIMARY KEY, body TEXT, at TEXT)'],
+    ] as const)
+      it(`begins no backfill on the table of a SQL step that it can not fill: ${code}`, async () => {
+        const trigger = 'CREATE TRIGGER looks AFTER UPDATE ON late BEGIN SELECT 1; END';
+        write('002-table', `defineSqlStep({ up: ${JSON.stringify([table, trigger])} })`);
+        write(
+          '003-late',
+          `defineBackfill({ table: 'late', key: 'id', columns: { at: firstOf('body', ['at'], 'body') } })`,
+        );
+        const deploy = await cli('deploy', '--backfills', 'background', '--json');
+        expect(deploy.code).to.equal(1);
+        expect(deploy.json().error.code).to.equal(code);
+        const steps = asAgentOs(store(), (db) =>
+          db.prepare('SELECT name FROM umzug_backfill_steps ORDER BY name').pluck().all(),
+        );
+        expect(steps).to.deep.equal(['001-fill', '002-table']);
+      });
+
     it('names what is filled and not verified among what is left', async () => {
       expect((await cli('deploy')).code).to.equal(0);
       asAgentOs(store(), (db) => db.exec(`UPDATE umzug_backfill_runs SET status = 'filled'`));

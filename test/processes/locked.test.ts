@@ -144,6 +144,8 @@ describe('a store that another run works on', () => {
         );
         expect(hint).to.match(/^Wait until it has ended, /);
       }
+      const chinese = await runCli(['verify', '--db-path', store, '--lang', 'zh']);
+      expect(chinese.stderr).to.include('只应用了一部分，且有运行正在进行：');
     });
     expect(done.code, done.stderr).to.equal(0);
     await on(store).run(['verify']);
