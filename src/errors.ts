@@ -167,9 +167,10 @@ export class BackfillError extends Error {
   }
 }
 
-// Accepts errors of every copy of this package, because a project may import another one than the command that loads it, such as a global install.
+// Accepts errors of every copy of this package, because a project may import another one than the command that loads it, but not others of its name.
 Object.defineProperty(BackfillError, Symbol.hasInstance, {
-  value: (error: unknown): boolean => error instanceof Error && error.name === 'BackfillError',
+  value: (error: unknown): boolean =>
+    error instanceof Error && error.name === 'BackfillError' && 'texts' in error && 'exitCode' in error,
 });
 
 /**

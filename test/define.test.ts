@@ -147,6 +147,8 @@ describe('defineSchemaStep', () => {
     [{ columns: { ts: `TEXT DEFAULT ''` } }, '`columns.ts`'],
     [{ columns: { ts: '' } }, '`columns.ts`'],
     [{ columns: { '': 'TEXT' } }, '`columns'],
+    [{ columns: { ts: { type: 'TEXT' } } }, '`columns.ts`'],
+    [{ columns: [{ name: 'ts', type: 'TEXT' }] }, '`columns.0`'],
     [{ indexes: { i: { columns: ['ts'], unique: true } } }, '`unique`'],
     [{ indexes: { i: { where: 'ts IS NOT NULL' } } }, '`indexes.i'],
     [{ indexes: { i: { columns: [] } } }, '`indexes.i'],

@@ -40,6 +40,12 @@ describe('a file that does not load', () => {
       `import { fails } from '../b.mjs';\nfails();\n`,
       'TypeError at HELPER:2',
     ],
+    [
+      'an error with the name of this package',
+      'a.mjs',
+      `throw Object.assign(new RangeError('${SECRET}'), { name: 'BackfillError' });\n`,
+      'RangeError at STEP:1',
+    ],
     ['no error at all', 'a.mjs', `throw '${SECRET}';\n`, 'string'],
   ];
   for (const [title, name, text, told] of steps) {

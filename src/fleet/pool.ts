@@ -145,15 +145,20 @@ const isResultOf = (message: unknown, path: string): message is StoreResult => {
   );
 };
 
-const isTold = (value: unknown): boolean =>
-  typeof value === 'string' ||
-  (isRecord(value) &&
-    typeof value.text === 'string' &&
-    isRecord(value.values) &&
-    Object.values(value.values).every((part) => (Array.isArray(part) ? part.every(isShown) : isShown(part))));
+/** Maximum depth of messages within a message, and of repeated placeholders in a text: a crafted one must not take forever to render. */
+const [MAX_DEPTH, MAX_REPEATS] = [6, 2];
 
-/** Checks a value of a message. */
-const isShown = (value: unknown): boolean => !isRecord(value) || isTold(value);
+const isTold = (value: unknown, depth = 0): boolean => {
+  if (!isRecord(value) || typeof value.text !== 'string' || !isRecord(value.values)) return false;
+  const names = value.text.match(/\{\w+\}/g) ?? [];
+  return (
+    depth < MAX_DEPTH &&
+    names.length - new Set(names).size <= MAX_REPEATS &&
+    Object.values(value.values)
+      .flat()
+      .every((part) => !isRecord(part) || isTold(part, depth + 1))
+  );
+};
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;

@@ -44,9 +44,15 @@ export function msg<Text extends MessageText>(text: Text, ...[values]: ValuesOf<
   return { text, values: values ?? {} };
 }
 
-/** Whether a value is a message. */
+/** Whether a value is a message, and not an object by the columns `text` and `values` of a table. */
 export const isMessage = (value: unknown): value is Message =>
-  typeof value === 'object' && value !== null && 'text' in value && 'values' in value;
+  typeof value === 'object' &&
+  value !== null &&
+  'text' in value &&
+  typeof value.text === 'string' &&
+  'values' in value &&
+  typeof value.values === 'object' &&
+  value.values !== null;
 
 /** A phrase within a message: translated if it is a message, else shown as it is, such as a name in code. */
 export type Phrase = Message | string;
@@ -77,14 +83,14 @@ const fillIn = (text: string, values: Message['values'], translate: Translate, c
     return isList(value) ? value.map((item) => shown(item, translate)).join(comma) : shown(value, translate);
   });
 
-/** A damaged ledger may hold bytes where a name is expected: they are shown as a template literal shows them. */
+/** Renders a value. One that a message quotes as wrong may be any object. */
 const shown = (value: Scalar | Message, translate: Translate): string =>
   isMessage(value) ? translate(value) : String(value);
 
 /** Returns a message in which each value that is a text has passed through `change`. */
 export function withValues({ text, values }: Message, change: (text: string) => string): Message {
   const changedItem = (value: Phrase): Phrase =>
-    typeof value === 'string' ? change(value) : withValues(value, change);
+    isMessage(value) ? withValues(value, change) : change(String(value));
   const changed = (value: MessageValue): MessageValue => {
     if (isList(value)) return value.map(changedItem);
     return typeof value === 'string' || isMessage(value) ? changedItem(value) : value;

@@ -1,9 +1,11 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { commandsIn, expectAligned, expectChinese, expectSameCommands, places } from '../support/chinese.js';
 import { type CliResult, runCli, useFolder } from '../support/cli.js';
+import { useNewProject } from '../support/new-project.js';
 import { asAgentOs, withGeneratedStore } from '../support/stores.js';
 import { hasTerminal, onTerminal, screenOf } from '../support/terminal.js';
 
@@ -70,6 +72,21 @@ describe('in Chinese', () => {
       expectSameCommands(result.stderr, english.stderr);
       expectSameCommands(result.stdout, english.stdout);
     }));
+
+  const project = useNewProject();
+
+  it('a step whose file is gone', async () => {
+    new Database(join(project.path, 'store.db')).exec('CREATE TABLE t (id INTEGER PRIMARY KEY)').close();
+    const own = ['--db-path', 'store.db', '--lang', 'zh'];
+    project.declare({ '001-a': `defineSchemaStep({ table: 't', columns: { a: 'TEXT' } })` });
+    await project.run('up', '--no-backup', ...own);
+    rmSync(join(project.path, 'steps/001-a.mjs'));
+    for (const args of [['status'], ['up', '--dry-run']]) {
+      const result = await project.run(...args, ...own);
+      expect(result.stdout).to.match(/^警告：.*001-a.*。$/m);
+      expectChinese(result);
+    }
+  });
 
   it('fits what a terminal leaves, between any two characters', function () {
     if (!hasTerminal()) this.skip();

@@ -1,8 +1,10 @@
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { HAN } from '../support/chinese.js';
 import { bin, runCli, runCommand, useFolder } from '../support/cli.js';
+import { useNewProject } from '../support/new-project.js';
 import { asAgentOs, withGeneratedStore } from '../support/stores.js';
 
 /** Times and what they make of a text. */
@@ -83,6 +85,24 @@ describe('the language', () => {
 });
 
 describe('--json and the log', () => {
+  const project = useNewProject();
+
+  it('have the columns `text` and `values` of a table as others', async () => {
+    new Database(join(project.path, 'store.db'))
+      .exec(`CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT, "values" TEXT);
+        INSERT INTO notes VALUES (1, NULL, NULL), (2, 'own', NULL)`)
+      .close();
+    project.declare({
+      '001-notes': `defineBackfill({ table: 'notes', key: 'id', columns: { text: sql('id'), values: sql('id') } })`,
+    });
+    const own = ['--json', '--no-backup', '--db-path', 'store.db'];
+    const plan = (await project.run('up', '--dry-run', ...own)).json();
+    expect(plan.steps[0].fill.cellsToFill).to.deep.equal({ text: 1, values: 2 });
+    expect(plan.steps[0].fill.samples[0].values).to.have.all.keys('text', 'values');
+    const { valuesLeft } = (await project.run('up', ...own)).json();
+    expect(valuesLeft).to.deep.equal([{ backfill: '001-notes', rows: 1, cells: { text: 1, values: 0 } }]);
+  });
+
   it('are the same in both languages, and so are the exit codes', async () => {
     const run = (lang: string) =>
       withGeneratedStore({ audits: 200 }, async (path) => {

@@ -1,9 +1,11 @@
 import { chmodSync, copyFileSync, existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { before, beforeEach, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
 import { bytesOf, spawnCli, useFolder } from '../support/cli.js';
+import { useNewProject } from '../support/new-project.js';
 import { query } from '../support/stores.js';
 import { as, give, needUsers, OTHER, plant, SECOND } from '../support/users.js';
 
@@ -134,4 +136,39 @@ describe('a fleet among several users', () => {
     }
     expect(existsSync(at('g/store.db.lock'))).to.equal(false);
   });
+});
+
+describe('a process of a fleet that sends another message', () => {
+  const project = useNewProject();
+  const nested = (depth: number): object => ({
+    text: '{a}{a}{a}',
+    values: { a: depth === 0 ? 'x' : nested(depth - 1) },
+  });
+  const phrase = { text: 'x', values: {} };
+
+  for (const [title, message] of [
+    ['a text in place of a message', 'x'],
+    ['a message without values', { text: 'x' }],
+    ['a value that is no message', { text: '{a}', values: { a: {} } }],
+    ['a message that takes forever to render', nested(30)],
+    ['a text that repeats a value', { text: '{a}'.repeat(9), values: { a: 'x' } }],
+  ] as const) {
+    it(`is ended, and its store counts as lost: ${title}`, async () => {
+      project.declare({ '001-a': `defineSqlStep({ up: ['SELECT 1'] })` });
+      const error = { code: 'STORE_BUSY', message, hint: phrase };
+      const sent = { path: join(project.path, 'a.db'), exitCode: 1, durationMs: 1, output: {}, error };
+      project.write(
+        'steps/002-b.mjs',
+        `process.send?.(${JSON.stringify(sent)}); await new Promise(() => {});`,
+      );
+      for (const name of ['a.db', 'b.db'])
+        new Database(join(project.path, name)).exec('CREATE TABLE t (a)').close();
+      const stores = ['a.db', 'b.db'].flatMap((name) => ['--db-path', join(project.path, name)]);
+      const { stdout, code } = await spawnCli(['up', '--no-backup', '--concurrency', '1', ...stores], {
+        cwd: project.path,
+      });
+      expect(stdout.match(/WORKER_LOST/g)).to.have.length(2);
+      expect(code).to.equal(1);
+    });
+  }
 });

@@ -75,7 +75,7 @@ function statusLines(
     msg('Store: {path}', { path }),
     ...runLines(status),
     ...table(heads, rows, [nameWidth, 11, remainingWidth(nameWidth + 15, columns)]),
-    ...drifts.map(({ text }) => msg('warning: {text}.', { text })),
+    ...drifts.map(({ texts }) => msg('warning: {text}.', texts)),
     pendingLine(status),
   ];
 }
