@@ -144,13 +144,13 @@ describe('a store that is named twice, or not as it should be', () => {
   const folder = useFolder();
   const url = `postgres://app:${PASSWORD}@127.0.0.1:1/agentos`;
   const refusals: readonly (readonly [args: readonly string[], env: NodeJS.ProcessEnv, says: string])[] = [
-    [['--db-path', 'x.db', '--database-url', url], {}, '--db-path and --database-url'],
-    [['--database-url', url], { AGENTOS_DB_PATH: 'x.db' }, 'AGENTOS_DB_PATH and --database-url'],
-    [['--database-url', url], variables(url), '--database-url and DATABASE_TYPE=postgresql'],
-    [[], { ...variables(url), AGENTOS_DB_PATH: 'x.db' }, 'AGENTOS_DB_PATH and DATABASE_TYPE=postgresql'],
-    [['--postgres', '--db-path', 'x.db'], { DATABASE_URL: url }, '--db-path and --postgres'],
+    [['--db-path', 'x.db', '--database-url', url], {}, '--db-path, --database-url'],
+    [['--database-url', url], { AGENTOS_DB_PATH: 'x.db' }, 'AGENTOS_DB_PATH, --database-url'],
+    [['--database-url', url], variables(url), '--database-url, DATABASE_TYPE=postgresql'],
+    [[], { ...variables(url), AGENTOS_DB_PATH: 'x.db' }, 'AGENTOS_DB_PATH, DATABASE_TYPE=postgresql'],
+    [['--postgres', '--db-path', 'x.db'], { DATABASE_URL: url }, '--db-path, --postgres'],
     [['--postgres'], {}, 'DATABASE_URL, which is not set'],
-    [['--database-url', 'mysql://127.0.0.1/agentos'], {}, 'none of PostgreSQL'],
+    [['--database-url', 'mysql://127.0.0.1/agentos'], {}, 'not a PostgreSQL URL'],
     [
       [],
       { ...variables(url), DATABASE_HOST: 'my host' },
@@ -171,7 +171,7 @@ describe('a store that is named twice, or not as it should be', () => {
       { ...variables(url), DATABASE_PORT: 'abc' },
       'DATABASE_HOST and DATABASE_PORT are not a valid host and port',
     ],
-    [['--database-url', url, '--backup-dir', '/tmp'], {}, '--backup-dir is for a store that is a file'],
+    [['--database-url', url, '--backup-dir', '/tmp'], {}, '--backup-dir is for a file'],
     [['--workers', '2'], { AGENTOS_DB_PATH: 'x.db' }, '--workers is for a PostgreSQL database'],
   ];
   for (const [args, env, says] of refusals) {
@@ -187,7 +187,7 @@ describe('a store that is named twice, or not as it should be', () => {
     it(`is refused where a command is about a file: ${command}`, async () => {
       const { code, stderr } = await run(url, ...command.split(' '));
       expect(code).to.equal(2);
-      expect(stderr).to.match(/USAGE: .*(?:is for a store that is a file|is for the sqlite3 shell)/);
+      expect(stderr).to.match(/USAGE: .*(?:is for a file|is for the sqlite3 shell)/);
     });
   }
 

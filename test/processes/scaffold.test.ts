@@ -212,7 +212,7 @@ describe('init', () => {
   });
 
   it('names the package where it is not installed', async () => {
-    await runCommand(['rm', join(project.path, 'node_modules/umzug-backfill')]);
+    await runCommand(['rm', '-r', join(project.path, 'node_modules/umzug-backfill')]);
     expect((await project.run('init')).stdout).to.include('\n  npm install umzug-backfill\n');
   });
 });
