@@ -80,8 +80,10 @@ async function codeOf(command: () => Promise<unknown>): Promise<string | undefin
     await command();
     return undefined;
   } catch (error) {
-    if (!(error instanceof BackfillError)) throw error;
-    return error.code;
+    // umzug wraps the error of a step; its code is on both.
+    const known = error instanceof Error && error.name === 'MigrationError' ? error.cause : error;
+    if (!(known instanceof BackfillError)) throw error;
+    return known.code;
   }
 }
 

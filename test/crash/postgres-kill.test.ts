@@ -59,7 +59,7 @@ const windows = {
   ],
   down: [
     'lock taken',
-    'statement WITH judged',
+    'statement WITH compared',
     'statement DELETE FROM umzug_backfill_cells',
     'statement DELETE FROM umzug_backfill_batches',
     'commit',

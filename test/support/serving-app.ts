@@ -53,8 +53,10 @@ async function run(command: Order['run']): Promise<Settled> {
     await migrator[command]();
     return {};
   } catch (error) {
-    if (!(error instanceof BackfillError)) throw error;
-    return { code: error.code, message: error.message };
+    // umzug wraps the error of a step; its code is on both.
+    const known = error instanceof Error && error.name === 'MigrationError' ? error.cause : error;
+    if (!(known instanceof BackfillError)) throw error;
+    return { code: known.code, message: known.message };
   } finally {
     isPending = false;
   }
