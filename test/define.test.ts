@@ -51,6 +51,7 @@ function refuses(code: ErrorCode, define: (changed: never) => unknown, refusals:
       const error = await failureOf(code, () => define(changed as never));
       expect(error.message).to.include(named);
       expect(error.hint).to.not.equal('');
+      expect(() => structuredClone(error.texts), 'what threads pass on').not.to.throw();
     });
   }
 }
@@ -148,6 +149,7 @@ describe('defineSchemaStep', () => {
     [{ columns: { ts: '' } }, '`columns.ts`'],
     [{ columns: { '': 'TEXT' } }, '`columns'],
     [{ columns: { ts: { type: 'TEXT' } } }, '`columns.ts`'],
+    [{ columns: { ts: () => 'TEXT' } }, '`columns.ts`'],
     [{ columns: [{ name: 'ts', type: 'TEXT' }] }, '`columns.0`'],
     [{ indexes: { i: { columns: ['ts'], unique: true } } }, '`unique`'],
     [{ indexes: { i: { where: 'ts IS NOT NULL' } } }, '`indexes.i'],

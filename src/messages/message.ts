@@ -93,7 +93,8 @@ export function withValues({ text, values }: Message, change: (text: string) => 
     isMessage(value) ? withValues(value, change) : change(String(value));
   const changed = (value: MessageValue): MessageValue => {
     if (isList(value)) return value.map(changedItem);
-    return typeof value === 'string' || isMessage(value) ? changedItem(value) : value;
+    const isPlain = value === null || ['number', 'bigint', 'undefined'].includes(typeof value);
+    return isPlain ? value : changedItem(value as Phrase);
   };
   const entries = Object.entries(values).map(([name, value]) => [name, changed(value)] as const);
   return { text, values: Object.fromEntries(entries) };
