@@ -31,9 +31,12 @@ describe('the progress bar', () => {
       mkdirSync(home);
       const args = ['up', '--db-path', path, '--no-backup', '--batch-size', '50', '--log-level', 'debug'];
       const lines = screenOf(onTerminal(args, home, { columns: 200 }).output).split('\n');
-      const batches = lines.filter((line) => /  batch \d+ of /.test(line));
+      const batches = lines.filter((line) => / {2}batch \d+ of /.test(line));
       expect(batches.length).to.be.above(10);
-      for (const line of batches) expect(line).to.match(/^\d\d:\d\d:\d\d {2}batch/).and.not.to.match(/[█░]/);
+      for (const line of batches)
+        expect(line)
+          .to.match(/^\d\d:\d\d:\d\d {2}batch/)
+          .and.not.to.match(/[█░]/);
     });
   });
 
