@@ -172,6 +172,7 @@ export const ALLOWED = [
   ['behind a load balancer', 'a server that a proxy hides'],
   ['| courteous |', 'a value of the option'],
   ['. courteous .', 'a value of the option'],
+  ['since {since}', 'a time'],
   ['you want', 'the wish of a reader'],
   ['How it works', 'the title of a page'],
   ['all the same length', 'equal, not "anyway"'],
