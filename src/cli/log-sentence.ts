@@ -15,10 +15,10 @@ type TextFor<Event> = {
   [Text in MessageText]: [PlaceholderOf<Text>] extends [keyof Event] ? Text : never;
 }[MessageText];
 
-/** Events with a text of their own. */
+/** Events that carry their text. */
 type TextEvent = 'warning' | 'background_failed';
 
-/** The sentence of each event for a person at a terminal, with the event's fields as placeholders. */
+/** The sentence of each event on a terminal. Its placeholders are fields of the event. */
 const SENTENCES: {
   readonly [Name in Exclude<LoggedEvent['event'], TextEvent>]:
     | TextFor<EventOf<Name>>
@@ -73,7 +73,7 @@ const SENTENCES: {
   fleet_progress: '{done} of {stores} stores finished',
 };
 
-/** Formats of numbers by the name of their field; others are shown as they are. */
+/** Formats of numbers by the name of their field. Other numbers are not formatted. */
 const FORMATS: readonly (readonly [name: RegExp, format: (value: number) => string])[] = [
   [/Ms$/, duration],
   [/Seconds$/, (seconds) => duration(seconds * 1000)],

@@ -9,7 +9,7 @@ import { visible } from '../visible.js';
 import type { OutputStream } from './cli.js';
 import { logSentence } from './log-sentence.js';
 
-/** What the log tells of: what the migrator does, and how far it is. */
+/** Events of the log: those of the migrator, and its progress. */
 export type LoggedEvent =
   | MigratorEvent
   | ({ readonly event: 'progress' } & Progress)
@@ -97,7 +97,7 @@ function jsonLogger({ level, stream, fields }: LogOptions): (event: LoggedEvent)
   };
 }
 
-/** pino is loaded with the first event, since a command that has nothing to do must not wait for it. */
+/** pino is loaded with the first event, because a command that has nothing to do must not wait for it. */
 function makeLogger(level: string, stream: OutputStream): pino.Logger {
   const makePino = createRequire(import.meta.url)('pino') as typeof pino;
   return makePino({ level, base: null, timestamp: makePino.stdTimeFunctions.isoTime }, stream);

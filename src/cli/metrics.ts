@@ -3,10 +3,10 @@ import type { OutputFileKind } from '../safety/output-file.js';
 import { scrub } from '../secrets.js';
 import { visible } from '../visible.js';
 
-/** How often the file is written while batches go on, in milliseconds. */
+/** Interval between two writes of the file during a run, in milliseconds. */
 const WRITE_EVERY_MS = 15_000;
 
-/** The metrics file: no row's contents stand in it, so that a collector of another user's may read it. */
+/** The metrics file. It contains no values of rows, so other users may read it. */
 export const METRICS_FILE: OutputFileKind = {
   what: 'metrics file',
   signature: '# HELP umzug_backfill_',

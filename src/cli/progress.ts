@@ -3,7 +3,7 @@ import type { MigratorEvent } from '../migrate/options.js';
 import { type Progress, ProgressTracker } from '../migrate/progress.js';
 import type { OutputStream } from './cli.js';
 
-/** How often the log tells of progress where there is no terminal, in milliseconds. */
+/** Interval between two progress events in the log if there is no terminal, in milliseconds. */
 const LOG_EVERY_MS = 5000;
 
 /** Minimum time between two drawings of the bar, in milliseconds. */
@@ -15,7 +15,7 @@ const CLEARED = '\r\u001b[2K';
 /** Widest bar, in characters, the least that is still drawn, and the width of a terminal from which on it has its place. */
 const [BAR_MOST, BAR_LEAST, BAR_FROM] = [30, 10, 60];
 
-/** Where progress is shown. */
+/** Options of {@link progressView}. */
 export interface ProgressOptions {
   readonly stream: OutputStream;
   readonly env: NodeJS.ProcessEnv;
@@ -23,9 +23,9 @@ export interface ProgressOptions {
   readonly log: (progress: Progress) => void;
 }
 
-/** Shows progress; told of every event. */
+/** Shows the progress of a command. Receives every event. */
 export interface ProgressView {
-  /** Gives way to a line of the log that comes next. */
+  /** Clears the bar before a line of the log. */
   clearLine(): void;
   /** Shows what the event changes. To be called for every event, when it has been logged. */
   onEvent(event: MigratorEvent): void;
@@ -33,7 +33,7 @@ export interface ProgressView {
 
 /**
  * Shows how far a loop of batches is: on a terminal as a bar, elsewhere, and where `CI` or `TERM=dumb` is set, as a line of
- * the log every five seconds. The bar leaves no trace, and gives way to each line of the log.
+ * the log every five seconds. The bar is cleared before each line of the log, and at the end.
  */
 export function progressView({ stream, env, log }: ProgressOptions): ProgressView {
   const tracker = new ProgressTracker();
@@ -74,7 +74,7 @@ function barView(tracker: ProgressTracker, stream: OutputStream): ProgressView {
 }
 
 /**
- * The bar, as wide as the terminal allows: the last figures give way first, below 60 columns the bar itself.
+ * Returns the bar, as wide as the terminal allows: the last figures are dropped first, below 60 columns the bar itself.
  *
  * @param columns width of the terminal
  */

@@ -1,6 +1,6 @@
 import { english, type Translate, translator } from './message.js';
 
-/** Languages in which results and errors are told: English, Simplified Chinese. */
+/** Languages of results and errors: English, Simplified Chinese. */
 export const LANGS = ['en', 'zh'] as const;
 
 /** A language of {@link LANGS}. */
@@ -10,7 +10,7 @@ export type { Translate } from './message.js';
 export { english as untranslated } from './message.js';
 
 /**
- * The language of a locale: of `LC_ALL`, else of `LC_MESSAGES`, else of `LANG`, whichever is set first.
+ * Returns the language of a locale: the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set.
  *
  * @returns `zh` of a value that begins so, else `en`
  * @see https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap08.html section 8.2

@@ -1,12 +1,12 @@
 import type { zh } from './zh.js';
 
-/** Every English text that a person may read. One without its Chinese is not of this type, so that it does not compile. */
+/** Every English text for users. A text without its Chinese is not of this type, so it does not compile. */
 export type MessageText = keyof typeof zh;
 
 /** Texts in a language by the English ones, with the same placeholders in any order. */
 export type Catalogue = Readonly<Record<string, string>>;
 
-/** The names in braces in a text; braces around code, as in `defineBackfill({ … })`, hold spaces. */
+/** The names in braces in a text. Braces of code, such as `defineBackfill({ … })`, contain spaces. */
 export type PlaceholderOf<Text extends string> = Text extends `${string}{${infer Name}}${infer Rest}`
   ? (Name extends '' | `${string}${' ' | '{'}${string}` ? never : Name) | PlaceholderOf<Rest>
   : never;
@@ -29,7 +29,7 @@ export interface Message {
   readonly values: Readonly<Record<string, MessageValue>>;
 }
 
-/** What a text is rendered with: a value for each placeholder, or nothing. */
+/** Arguments for a text: a value for each placeholder, or nothing. */
 export type ValuesOf<Text extends string> = [PlaceholderOf<Text>] extends [never]
   ? []
   : [values: Readonly<Record<PlaceholderOf<Text>, MessageValue>>];

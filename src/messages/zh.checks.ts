@@ -112,6 +112,6 @@ export const zhChecks = {
   Rules: '规则',
   '{title}: no row breaks it': '{title}：没有行违反',
   '{title}: {rows} rows break it': '{title}：有 {rows} 行违反',
-  'Fix the rows that the query of the rule returns, then run umzug-backfill up':
-    '请修正规则的查询所返回的行，然后运行 umzug-backfill up',
+  'Fix the rows that the query of the rule returns, then run umzug-backfill up; if the backfill is wrong, fix its file, then run umzug-backfill down --to {name}, then umzug-backfill up':
+    '请修正规则的查询所返回的行，然后运行 umzug-backfill up ；如果回填本身有误，请修正其文件，运行 umzug-backfill down --to {name} ，再运行 umzug-backfill up',
 } as const satisfies Catalogue;

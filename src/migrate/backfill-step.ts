@@ -21,7 +21,7 @@ export interface BackfillStepOptions extends RunSettings {
   readonly database: StoreDatabase;
   /** The backfill, from `defineBackfill()`. */
   readonly backfill: BackfillDefinition;
-  /** How to back up the store before a change. Default `false`: no backup, as for umzug's other migrations. */
+  /** Options of the backup before a change. Default `false`: no backup, as for umzug's other migrations. */
   readonly backup?: RunSettings['backup'];
 }
 

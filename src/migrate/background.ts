@@ -38,7 +38,7 @@ export interface RunningBackfills {
 
 /**
  * Runs the remaining backfills, paced and verified, on a worker thread, so that this thread keeps serving. The worker exits by itself. If the
- * application exits first, at most the current batch is lost.
+ * application exits first, only the current batch is lost.
  *
  * The worker uses this process's copy of SQLite. An application that has the store open through another copy would lose its locks; this is
  * refused where it can be detected. Run `umzug-backfill up` as a second process instead.

@@ -44,7 +44,7 @@ export async function planCommand(
   const isResumed = steps.length > 0 && (await resumes(options, session, command, steps));
   const isOff = options.backup === false || command === 'backfill' || steps.length === 0 || isResumed;
   const backup =
-    isOff || !files // a database server has backups of its own
+    isOff || !files // a database server has separate backups
       ? null
       : {
           folder: backupFolder(files, options.backup ? options.backup.folder : undefined),

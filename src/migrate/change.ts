@@ -39,7 +39,7 @@ export interface RunResult {
   readonly backup?: Backup;
   /** Paths of older backups that were removed; absent if none was. */
   readonly removedBackups?: readonly string[];
-  /** What ended the command early. Part of its work may have been done. */
+  /** The error that ended the command early. Part of its work may have been done. */
   readonly error?: BackfillError;
 }
 
@@ -55,7 +55,7 @@ export function publicResult<Result extends RunResult>(result: Result): PublicRe
   return { ...rest, warnings: warnings.map(english) };
 }
 
-/** What a command has to do. */
+/** The work of a command. */
 export interface Work {
   /** Names of the steps that the command changes; empty if there is nothing to do. */
   readonly names: readonly string[];
@@ -72,7 +72,7 @@ export interface Work {
 /** A command that changes the store. */
 export interface Change<Found extends Work> {
   readonly command: WriteCommand;
-  /** Finds what there is to do and refuses what cannot be done. Called again under the run lock, and only then with `onEvent`. */
+  /** Finds the work and refuses what cannot be done. Called again under the run lock, and only then with `onEvent`. */
   readonly plan: (session: Session, onEvent: MigratorOptions['onEvent']) => Promise<Found>;
   /** Does it. `runSteps` runs steps as migrations of umzug. */
   readonly act: (
@@ -85,7 +85,7 @@ export interface Change<Found extends Work> {
   readonly joinable?: boolean;
 }
 
-/** Result of a change, with what there was to do. */
+/** Result of a change, with its work. */
 export interface ChangeResult<Found> extends RunResult {
   readonly work: Found;
   /** Backfills of another process's run that this command joined. */
@@ -93,7 +93,7 @@ export interface ChangeResult<Found> extends RunResult {
 }
 
 /**
- * Finds what there is to do. If there is something, takes the run lock, looks again, backs up the store and does it. Otherwise writes
+ * Finds the work. If there is any, takes the run lock, finds it again, backs up the store and does it. Otherwise writes
  * nothing, not even the file of the lock.
  *
  * @throws {BackfillError} if the change is refused before anything is written: `RUN_LOCKED`, `DISK_SPACE_LOW`, and the codes of `plan`
@@ -155,7 +155,7 @@ const resultOf = <Found extends Work>(
   ...done,
 });
 
-/** Returns what there is to do before the lock is held; `work` is absent if a journal must be rolled back first. */
+/** Finds the work before the lock is held; `work` is absent if a journal must be rolled back first. */
 async function findWork<Found extends Work>(
   options: MigratorOptions,
   { command, plan }: Change<Found>,

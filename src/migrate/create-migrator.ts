@@ -16,7 +16,7 @@ export type StepSource = string | Readonly<Record<string, StepDefinition>>;
 /** Options of {@link createMigrator}: those of its runs, and these. */
 export interface CreateMigratorOptions extends RunSettings, TrustsCode {
   /**
-   * The store: its path, or a URL of PostgreSQL. With `env`, an environment variable overrides it; of several, the first that is set. `~/` is the
+   * The store: its path, or a URL of PostgreSQL. With `env`, an environment variable overrides it, the first that is set. `~/` is the
    * home folder.
    */
   readonly database: string | { readonly path: string; readonly env?: string | readonly string[] };

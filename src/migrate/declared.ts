@@ -43,7 +43,7 @@ export async function checkDeclarations(
 }
 
 /**
- * Refuses a project without the file of an unfinished backfill: under a new name, it would be begun a second time.
+ * Refuses a project without the file of an unfinished backfill: under a new name, it would be started a second time.
  *
  * @throws {BackfillError} `STEP_FILE_MISSING`
  */

@@ -30,7 +30,7 @@ export interface DownResult extends RunResult {
   readonly cells: readonly ({ readonly backfill: string } & RevertResult)[];
 }
 
-/** What `down` has to do. */
+/** The work of `down`. */
 export interface DownPlan extends Work {
   /** Steps to revert, in order. */
   readonly reverts: readonly Step[];

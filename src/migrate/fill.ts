@@ -18,7 +18,7 @@ import {
 } from './session.js';
 import { verifyAndRecord } from './verify.js';
 
-/** What a command fills with, and where it reports. */
+/** Context of the fills of a command. */
 export interface FillContext {
   readonly session: OpenSession;
   readonly options: MigratorOptions;
@@ -71,7 +71,7 @@ function warnOfFilledAgain(
 }
 
 /**
- * Verifies a backfill unless it is verified by now: another process may have shared its run. Throws as {@link verifyAndRecord}.
+ * Verifies a backfill unless it is verified already: another process may have shared its run. Throws as {@link verifyAndRecord}.
  *
  * @param always whether to verify it in any case. Default false
  */

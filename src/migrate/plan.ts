@@ -55,7 +55,7 @@ export interface PlannedDdl {
   readonly lockMs: number;
 }
 
-/** What a run of a backfill would do. */
+/** The plan of a run of a backfill. */
 export interface PlannedFill {
   readonly backfill: string;
   readonly kind: 'first' | 'catch-up' | 'rescan';
@@ -83,13 +83,13 @@ export interface PlannedStep {
   readonly step: string;
   readonly statements: readonly PlannedDdl[];
   readonly fill?: PlannedFill;
-  /** What `down` would do with the cells that were filled, according to the ledger. */
+  /** The plan of `down` for the filled cells, by the ledger. */
   readonly cells?: RevertResult;
   /** SQL step that may create what this step needs. Until it is applied, what this step will do is unknown. */
   readonly dependsOn?: string;
 }
 
-/** What a command would do. */
+/** The plan of a command. */
 export interface Plan {
   readonly steps: readonly PlannedStep[];
   readonly unverified: readonly string[];

@@ -60,7 +60,7 @@ export class ProgressTracker {
   #step(loop: Loop, at: Key, rows: number): Progress {
     loop.rows += rows;
     const seconds = (this.#now() - loop.startedAt) / 1000;
-    loop.done = Math.max(loop.done, fractionOfKeys(loop.from, loop.to, at)); // of several workers one may be behind another
+    loop.done = Math.max(loop.done, fractionOfKeys(loop.from, loop.to, at)); // one worker may be slower than another
     const { done } = loop;
     return {
       backfill: loop.backfill,

@@ -48,7 +48,7 @@ export interface RestoreResult {
   readonly wasDamaged?: boolean;
   /** Whether the file was replaced, because it could not be written into. */
   readonly isReplaced?: boolean;
-  /** Whether other processes wrote after the copy was begun, so that it lacks their last writes. */
+  /** Whether other processes wrote after the copy was started, so that it lacks their last writes. */
   readonly isCopyStale?: boolean;
 }
 
@@ -80,7 +80,7 @@ export async function restore(
   return await withLock(how, () => restoreAlone(options, given));
 }
 
-/** What to restore. */
+/** The plan of a restore. */
 interface RestorePlan {
   readonly files: StoreFiles;
   /** Folder for copies of the store. */
@@ -96,7 +96,7 @@ async function choose(
   given: string | undefined,
   access: 'read' | 'write',
 ): Promise<RestorePlan> {
-  // The store's folder receives copies too. On some mounts nobody can change its mode.
+  // The store's folder receives copies too. On some mounts its mode cannot be changed.
   const own = backupFolder(files, undefined, options.confirmed ?? false);
   const folder = options.backup ? options.backup.folder : undefined;
   const copies = folder === undefined ? own : backupFolder(files, folder);
@@ -158,7 +158,7 @@ async function restoreAlone(options: MigratorOptions, given: string | undefined)
 /**
  * Copies the current store, then writes the backup into it.
  *
- * @param givesUp whether to give up, with nothing changed, if another process wrote after the copy was begun: that would be neither in the copy
+ * @param givesUp whether to give up, with nothing changed, if another process wrote after the copy was started: that would be neither in the copy
  *   nor in the store
  * @returns undefined if it gave up
  */

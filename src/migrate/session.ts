@@ -53,8 +53,8 @@ export async function withSession<Result>(
 }
 
 /**
- * Like {@link withSession}, reads only, on one snapshot: a run of another process may be creating columns and indexes, and half of what it
- * commits would be taken for a change by the application.
+ * Like {@link withSession}, reads only, on one snapshot: a run of another process may be creating columns and indexes, and half of its
+ * commit would be taken for a change by the application.
  *
  * @param busyTimeoutMs maximum wait for another writer, in milliseconds. Default 5,000
  */

@@ -1,6 +1,6 @@
 /**
  * The part of umzug's types that this package uses, so that a project can use them without umzug's, which require the types of Node. umzug
- * accepts each in place of its own.
+ * accepts each in place of its type.
  *
  * @see https://github.com/sequelize/umzug/blob/main/src/types.ts
  */
@@ -26,7 +26,7 @@ export interface MigrationStorage {
   executed(params?: { readonly context: unknown }): Promise<string[]>;
 }
 
-/** umzug's options of `up()` and `down()`: at most one of `to`, `step` and `migrations`. */
+/** umzug's options of `up()` and `down()`: up to one of `to`, `step` and `migrations`. */
 export interface MigrateOptions {
   /** Name of the last step to apply or revert; for `down()`, `0` reverts all. */
   readonly to?: string | 0 | undefined;
@@ -34,7 +34,7 @@ export interface MigrateOptions {
   readonly step?: number | undefined;
   /** Names of the steps, in the order in which they run. */
   readonly migrations?: readonly string[] | undefined;
-  /** What to do with a name in `migrations` that is applied or reverted already. Default `THROW`. */
+  /** Treatment of a name in `migrations` that is applied or reverted already. Default `THROW`. */
   readonly rerun?: 'THROW' | 'SKIP' | undefined;
 }
 

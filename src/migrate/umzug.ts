@@ -25,7 +25,7 @@ export interface StepRunner {
   /**
    * Runs a command.
    *
-   * @param act what the command does; calls the function that it is given at most once
+   * @param act callback; calls its argument once or not at all
    */
   command(direction: 'up' | 'down', act: (runSteps: RunSteps) => Promise<void>): Promise<void>;
 }
@@ -131,7 +131,7 @@ export function stepUmzugClass(): new (
       });
     }
 
-    /** Returns a step as a migration. Called by another Umzug, which has it from this one's list, it is a command of its own. */
+    /** Returns a step as a migration. If another Umzug calls it, it is a separate command. */
     #migrationOf(step: Step): RunnableMigration<object> {
       const run = (direction: Command['direction']) => async (): Promise<void> => {
         const loop = this.#commands.getStore()?.loop;

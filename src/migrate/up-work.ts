@@ -11,7 +11,7 @@ import { checkBackfill, pendingColumns } from './preflight.js';
 import { type BackfillStep, backfillsOf, isBackfill, requiredBackfill, type Session } from './session.js';
 import type { MigrateOptions } from './types.js';
 
-/** What `up` has to do on a store. */
+/** The work of `up` on a store. */
 export interface UpWork {
   readonly pending: readonly Step[];
   /** Applied schema steps with a missing column or index. */
@@ -109,7 +109,7 @@ export async function backfillsToFill(
   return [...new Set([...open, ...work.pending.filter(isBackfill)])];
 }
 
-/** Returns the work without that of backfills: pending ones are only begun, unless they are begun already. */
+/** Returns the work without that of backfills: pending ones are only started, unless they are already. */
 export const withoutBackfills = async ({ ledger }: Session, work: UpWork): Promise<UpWork> => ({
   incomplete: work.incomplete,
   pending: await filterEach(

@@ -41,7 +41,7 @@ export interface UpResult extends RunResult {
   readonly valuesLeft: readonly (ValuesLeft & { readonly backfill: string })[];
 }
 
-/** What `up` has to do, with what it needs to know to do it. */
+/** The work of `up`, with the facts that it needs. */
 export interface UpPlan extends Work {
   readonly work: UpWork;
   /** Backfills that are left to a later run. */

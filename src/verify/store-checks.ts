@@ -2,6 +2,7 @@ import type { Store } from '../db/connection.js';
 import { mapEach } from '../each.js';
 import { count } from '../format.js';
 import { type Message, msg } from '../messages/message.js';
+import { shellWord } from '../shell.js';
 import type { IndexUse, VerificationRule } from '../steps/checks.js';
 import type { Backfill } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
@@ -94,7 +95,7 @@ function recreateHint(
 }
 
 /** Check 9, only for a project with rules: whether a row violates one. */
-export async function rules(store: Store, { checks }: Backfill): Promise<CheckResult[]> {
+export async function rules(store: Store, { name, checks }: Backfill): Promise<CheckResult[]> {
   if (checks.rules === undefined) return [];
   const found = await mapEach(checks.rules, async (rule) => ({
     ...rule,
@@ -106,7 +107,10 @@ export async function rules(store: Store, { checks }: Backfill): Promise<CheckRe
       : finding(verdict, msg('{title}: {rows} rows break it', { title, rows: count(rows) }), sampleKeys),
   );
   const stats = { rules: found.map(({ title, rows }) => ({ title, rows })) };
-  const hint = msg('Fix the rows that the query of the rule returns, then run umzug-backfill up');
+  const hint = msg(
+    'Fix the rows that the query of the rule returns, then run umzug-backfill up; if the backfill is wrong, fix its file, then run umzug-backfill down --to {name}, then umzug-backfill up',
+    { name: shellWord(name) },
+  );
   return [checkResult('rules', msg('Rules'), findings, stats, { fail: hint })];
 }
 
