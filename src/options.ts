@@ -201,7 +201,7 @@ const invalidOption = (
       option,
       what,
       expected,
-      value: String(value),
+      value: Object(value) === value && !('toString' in Object(value)) ? 'an object' : String(value),
     }),
     isRequired
       ? msg('Set `{option}` in {what}', { option, what })

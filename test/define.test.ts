@@ -197,6 +197,7 @@ describe('defineConfig', () => {
   });
 
   refuses('CONFIG_INVALID', (changed: object) => defineConfig({ ...config, ...changed }), [
+    [{ steps: Object.create(null) }, '`steps`'],
     [{ folders: [] }, '`folders`'],
     [{ database: { path: '' } }, '`database.path`'],
     [{ database: { path: 'a', url: 'b' } }, '`url`'],
