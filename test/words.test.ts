@@ -56,6 +56,8 @@ describe('the words of Simplified Chinese', () => {
         [
           '--ignoreConfig',
           '--noEmit',
+          '--pretty',
+          'false',
           '--strict',
           '--module',
           'nodenext',
