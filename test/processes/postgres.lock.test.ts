@@ -29,7 +29,7 @@ const places: readonly (readonly [where: string, point: Point])[] = [
   ['makes indexes', { at: 'statement', detail: 'CREATE INDEX CONCURRENTLY' }],
 ];
 const FILLING: Point = { at: 'statement', detail: 'WITH read_rows', nth: 2 };
-const REVERTING: Point = { at: 'statement', detail: 'WITH judged', nth: 2 };
+const REVERTING: Point = { at: 'statement', detail: 'WITH compared', nth: 2 };
 const AT_ONCE = ['--lock-timeout', '0'];
 
 /** Whether the server has a role for whoever reads all tables: 14 and later. */
