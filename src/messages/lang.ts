@@ -7,7 +7,6 @@ export const LANGS = ['en', 'zh'] as const;
 export type Lang = (typeof LANGS)[number];
 
 export type { Translate } from './message.js';
-export { english as untranslated } from './message.js';
 
 /**
  * Returns the language of a locale: the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set.
