@@ -9,7 +9,7 @@ import { expectRefusal, root, runCli } from './support/cli.js';
 import { craft, ENDLESS, refusesStore, retext } from './support/crafted.js';
 import { codeOf, down, up } from './support/migrate.js';
 import { commandsOf, projectOf } from './support/project.js';
-import { quick, withV20 } from './support/schema-step.js';
+import { apply, quick, withV20 } from './support/schema-step.js';
 import { change, dumpSchema, failureOf, query, withFolder } from './support/stores.js';
 
 // A store's schema is text that whoever wrote the file has chosen. SQLite compiles the first statement of each and runs none.
@@ -41,6 +41,34 @@ describe('a schema text with more than one statement', () => {
           await runCli([...args, '--db-path', path]);
         expect(existsSync(file), 'a file that the schema names').to.equal(false);
       }, objects));
+  }
+
+  // SQLite compiles these as it does texts, while `tbl_name = 'tasks'` is false of a BLOB: a trigger would be missed.
+  for (const [what, entry] of [
+    ['the table of a trigger on the ledger', ["'trigger'", "'evil'", "CAST('umzug_backfill_steps' AS BLOB)"]],
+    ['the type of a trigger on the ledger', ["CAST('trigger' AS BLOB)", "'evil'", "'umzug_backfill_steps'"]],
+    ['the table of a trigger on a table', ["'trigger'", "'evil'", "CAST('task_audits' AS BLOB)"]],
+    ['the type of a trigger on a table', ["CAST('trigger' AS BLOB)", "'evil'", "'task_audits'"]],
+  ] as const) {
+    it(`is refused where it hides an entry in a BLOB: ${what}`, () =>
+      withV20(async (path) => {
+        expect(codeOf(await apply(path))).to.equal(undefined);
+        const table = /(\w+)'/.exec(entry[2])?.[1];
+        craft(path, (db) => {
+          db.exec(`INSERT INTO sqlite_schema VALUES (${entry.join()}, 0,
+            'CREATE TRIGGER evil AFTER UPDATE ON ${table} BEGIN UPDATE task_audits SET payload = NULL; END')`);
+        });
+        const commands = [
+          ['up', '--dry-run'],
+          ['up', '--no-backup'],
+          ['down', '--no-backup', '--yes'],
+          ['status'],
+        ];
+        for (const args of commands) {
+          const { message } = await refusesStore(path, args, 'SCHEMA_TAMPERED');
+          expect(message).to.include('evil');
+        }
+      }));
   }
 
   it('is refused by `down` too, and its dry run', () =>

@@ -100,6 +100,8 @@ export const zhEngine = {
     '请恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
   'Drop it if you know it: sqlite3 STORE {sql}; else restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':
     '若您认识它，请将其删除： sqlite3 STORE {sql} ；否则请恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
+  "An entry of the store's schema has a type, name or SQL that is not text: {name}":
+    '存储的模式中有一个条目的类型、名称或 SQL 不是文本：{name}',
   "The text of the {type} {name} in the store's schema is not one CREATE {word} statement":
     '存储的模式中{type} {name} 的文本不是单独一条 CREATE {word} 语句',
   'Inspect it, as SQLite does not write such a text: sqlite3 -safe STORE {sql}; then restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':

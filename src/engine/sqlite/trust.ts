@@ -28,6 +28,28 @@ function typeText(type: string): Message | string {
 
 interface Entry extends Omit<SchemaObject, 'sql'> {
   readonly sql: string | null;
+  readonly isText: 0 | 1;
+}
+
+// SQLite compiles entries whose columns are BLOBs as if they were texts; comparisons with a text find none of them.
+
+/** Columns of an {@link Entry}, all as text. */
+const ENTRY = `CAST(type AS TEXT) AS type, CAST(name AS TEXT) AS name, CAST(tbl_name AS TEXT) AS tbl_name, CAST(sql AS TEXT) AS sql,
+  typeof(type) = 'text' AND typeof(name) = 'text' AND typeof(tbl_name) = 'text' AND typeof(sql) IN ('text', 'null') AS isText`;
+
+/** @throws {BackfillError} `SCHEMA_TAMPERED` naming the first entry with columns that are not text */
+function refuseOtherThanText(entries: readonly Entry[]): void {
+  const found = entries.find(({ isText }) => isText === 0);
+  if (!found) return;
+  throw new BackfillError(
+    'SCHEMA_TAMPERED',
+    msg("An entry of the store's schema has a type, name or SQL that is not text: {name}", {
+      name: found.name ?? 'NULL',
+    }),
+    inspectHint(
+      `SELECT * FROM sqlite_schema WHERE 'text' NOT IN (typeof(type), typeof(name), typeof(tbl_name))`,
+    ),
+  );
 }
 
 /**
@@ -43,10 +65,10 @@ export async function checkLedger(
 ): Promise<void> {
   const names = tables.map(literal).join(', ');
   const entries = await store.all<Entry>(
-    `SELECT type, name, tbl_name, sql FROM sqlite_schema
-    WHERE name COLLATE NOCASE IN (${names}) OR tbl_name COLLATE NOCASE IN (${names})
-      OR (type = 'table' AND sql LIKE '%umzug\\_backfill\\_%' ESCAPE '\\')`,
+    `SELECT * FROM (SELECT ${ENTRY} FROM sqlite_schema) WHERE name COLLATE NOCASE IN (${names})
+      OR tbl_name COLLATE NOCASE IN (${names}) OR (type = 'table' AND sql LIKE '%umzug\\_backfill\\_%' ESCAPE '\\') OR NOT isText`,
   );
+  refuseOtherThanText(entries);
   const strange = entries.find((entry) => !isPlain(entry, tables));
   if (!strange) return;
   const { type, name } = strange;
@@ -96,10 +118,11 @@ const BEGINNINGS: Readonly<Record<string, RegExp>> = {
  * @throws {BackfillError} `SCHEMA_TAMPERED` naming an object whose text is not exactly one CREATE statement for its type
  */
 export async function schemaObjects(store: Store): Promise<SchemaObject[]> {
-  const objects = await store.all<SchemaObject>(
-    `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+  const objects = await store.all<SchemaObject & Entry>(
+    `SELECT ${ENTRY} FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
     ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid`,
   );
+  refuseOtherThanText(objects);
   const found = objects.find((object) => !isOneCreate(object));
   if (found) throw tampered(found);
   return objects;
@@ -129,8 +152,11 @@ export const tampered = ({ type, name }: Pick<SchemaObject, 'type' | 'name'>): B
       name,
       word: type.toUpperCase(),
     }),
-    msg(
-      'Inspect it, as SQLite does not write such a text: sqlite3 -safe STORE {sql}; then restore a backup that you trust: umzug-backfill restore FILE; nothing was changed',
-      { sql: shellWord(`SELECT sql FROM sqlite_schema WHERE name = ${literal(name)}`) },
-    ),
+    inspectHint(`SELECT sql FROM sqlite_schema WHERE name = ${literal(name)}`),
+  );
+
+const inspectHint = (sql: string): Message =>
+  msg(
+    'Inspect it, as SQLite does not write such a text: sqlite3 -safe STORE {sql}; then restore a backup that you trust: umzug-backfill restore FILE; nothing was changed',
+    { sql: shellWord(sql) },
   );
