@@ -126,7 +126,7 @@ async function writeReport(
   toRunnable: (path: string, text: string) => string,
 ): Promise<{ readonly report?: ReportResult }> {
   const { fleetPage } = await import('../report/fleet-page.js');
-  const { renderContext } = await import('../report/context.js');
+  const { renderContext } = await import('../report/elements.js');
   const text = fleetPage(
     { command, ...facts },
     await renderContext(lang),

@@ -1,9 +1,7 @@
 import { mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
-import type { SkipGroup } from '../ledger/batches.js';
-import type { CommandRecord } from '../ledger/ledger.js';
-import type { RunRecord, StepRecord } from '../ledger/records.js';
-import type { VerificationRecord } from '../ledger/runs.js';
+import type { Verification } from '../index.js';
+import type { BatchTime } from '../ledger/batches.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { requireApplied } from '../migrate/preflight.js';
 import {
@@ -17,51 +15,14 @@ import {
 import { besideRun } from '../migrate/verify.js';
 import { checkRequirements } from '../run/schema.js';
 import { inStep } from '../steps/step.js';
-import { type Verification, verifyBackfill } from '../verify/verify.js';
-import { type BatchPoint, batchPoints } from './batch-points.js';
-import { type LagSeries, lagSeries } from './lag-series.js';
-
-/** A step of the project or the ledger. */
-export interface StepFacts {
-  readonly name: string;
-  readonly kind: string;
-  readonly record: StepRecord | undefined;
-}
-
-/** Facts about one backfill. */
-export interface BackfillFacts {
-  readonly step: BackfillStep;
-  /** Undefined if it could not be verified; see `verifyError`. */
-  readonly verification: Verification | undefined;
-  readonly verifyError: BackfillError | undefined;
-  /** The last runs, in their order. */
-  readonly runs: readonly RunRecord[];
-  readonly runCount: number;
-  /** The last recorded verdicts, in their order. */
-  readonly verdicts: readonly VerificationRecord[];
-  readonly points: readonly BatchPoint[];
-  readonly batchCount: number;
-  /** Undefined if the backfill configures no lag or could not be verified. */
-  readonly lag: LagSeries | undefined;
-  readonly skips: readonly SkipGroup[];
-}
+import { verifyBackfill } from '../verify/verify.js';
+import { lagSeries } from './lag-series.js';
 
 /** Facts of a report, all read from the store, without the contents of payloads. */
-export interface ReportFacts {
-  readonly path: string;
-  readonly storeBytes: number;
-  readonly generatedAt: Date;
-  readonly steps: readonly StepFacts[];
-  readonly backfills: readonly BackfillFacts[];
-  /** The last commands that changed the store, in their order. */
-  readonly commands: readonly CommandRecord[];
-}
+export type ReportFacts = Awaited<ReturnType<typeof collect>>;
 
-/** Options of {@link collect}. */
-export interface CollectOptions {
-  /** Verifications of the same command; backfills without one are verified. Default: none. */
-  readonly verifications?: readonly Verification[] | undefined;
-}
+/** Facts about one backfill. */
+export type BackfillFacts = ReportFacts['backfills'][number];
 
 /** Maximum number of runs, of verdicts and of commands. */
 const MAX_EVENTS = 200;
@@ -73,22 +34,19 @@ const MAX_SKIP_KEYS = 300;
  * Reads the facts of a report. Writes nothing, and keeps counts, not rows: apart from the four bytes per row for the verification's exact
  * percentiles, memory does not grow with the store.
  *
+ * @param verifications verifications of the same command; backfills without one are verified
  * @throws {BackfillError} if the store is refused
  */
-export async function collect(
-  options: MigratorOptions,
-  { verifications = [] }: CollectOptions = {},
-): Promise<ReportFacts> {
+export async function collect(options: MigratorOptions, verifications: readonly Verification[]) {
   const { project, now = () => new Date() } = options;
   const backfills = backfillsOf(project);
   return await withStore(options, 'read', async (session) => {
     const { store } = session;
     await store.snapshot(async (tx) => await checkRequirements(tx, project.config.requires));
-    const verified = new Map<string, Verification | BackfillError>();
-    for (const step of backfills) {
+    const verified = await mapEach(backfills, async (step) => {
       const known = verifications.findLast(({ backfill }) => backfill === step.name);
-      verified.set(step.name, known ?? (await verifyOrRefuse(session, step, options, now)));
-    }
+      return { step, found: known ?? (await verifyOrRefuse(session, step, options, now)) };
+    });
     return await store.snapshot(async (tx) => {
       const snapshot = inTransaction(session, tx);
       const { ledger } = snapshot;
@@ -98,15 +56,14 @@ export async function collect(
         path: store.name,
         storeBytes: (await tx.size()).bytes,
         generatedAt: now(),
+        /** The steps of the project and the ledger. */
         steps: [...new Set(names)].sort().map((name) => {
           const record = records.find((step) => step.name === name);
           const step = project.steps.find((candidate) => candidate.name === name);
           return { name, kind: step?.kind ?? record?.kind ?? '', record };
         }),
-        backfills: await mapEach(
-          backfills,
-          async (step) => await factsOf(snapshot, step, verified.get(step.name)),
-        ),
+        backfills: await mapEach(verified, async ({ step, found }) => await factsOf(snapshot, step, found)),
+        /** The last commands that changed the store, in their order. */
         commands: await ledger.commands(MAX_EVENTS),
       };
     });
@@ -146,26 +103,53 @@ const UNVERIFIABLE: ReadonlySet<string> = new Set([
   'STEP_INVALID',
 ]);
 
-async function factsOf(
-  { store, ledger }: Session,
-  step: BackfillStep,
-  found: Verification | BackfillError | undefined,
-): Promise<BackfillFacts> {
+async function factsOf(session: Session, step: BackfillStep, found: Verification | BackfillError) {
+  const { ledger } = session;
   const { name } = step;
-  const verifyError = found instanceof BackfillError ? found : undefined;
-  const verification = found instanceof BackfillError ? undefined : found;
+  const isRefused = found instanceof BackfillError;
   const runs = await ledger.runs(name);
-  const batches = await ledger.batchTimes(name);
   return {
     step,
-    verification,
-    verifyError,
+    /** Undefined if it could not be verified; see `verifyError`. */
+    verification: isRefused ? undefined : found,
+    verifyError: isRefused ? found : undefined,
+    /** The last runs, in their order. */
     runs: runs.slice(-MAX_EVENTS),
     runCount: runs.length,
+    /** The last recorded verdicts, in their order. */
     verdicts: await ledger.verdicts(name, MAX_EVENTS),
-    points: batchPoints(batches),
-    batchCount: batches.length,
-    lag: verification ? await lagSeries(store, step) : undefined,
+    points: batchPoints(await ledger.batchTimes(name)),
+    /** Undefined if the backfill configures no lag or could not be verified. */
+    lag: isRefused ? undefined : await lagSeries(session, step),
     skips: await ledger.skipGroups(name, MAX_SKIP_KEYS),
   };
+}
+
+/** Maximum number of points. */
+const MAX_POINTS = 120;
+
+/** Merges consecutive batches into up to {@link MAX_POINTS} points of a chart. */
+function batchPoints(batches: readonly BatchTime[]) {
+  const size = Math.max(1, Math.ceil(batches.length / MAX_POINTS));
+  const groups = Array.from({ length: Math.ceil(batches.length / size) }, (_, i) =>
+    batches.slice(i * size, (i + 1) * size),
+  );
+  return groups.map((group) => {
+    const [first, last] = [group[0] as BatchTime, group.at(-1) as BatchTime];
+    const sum = (of: 'rowsScanned' | 'durationMs'): number =>
+      group.reduce((total, batch) => total + batch[of], 0);
+    const [rows, durationMs] = [sum('rowsScanned'), sum('durationMs')];
+    return {
+      firstBatch: first.number,
+      lastBatch: last.number,
+      /** Run of the last batch. */
+      run: last.run,
+      rows,
+      /** While a batch ran; pauses between batches do not count. */
+      rowsPerSecond: durationMs > 0 ? Math.round((rows * 1000) / durationMs) : 0,
+      rowsPerBatch: Math.round(rows / group.length),
+      /** Commit time of the last batch. */
+      committedAt: last.committedAt,
+    };
+  });
 }

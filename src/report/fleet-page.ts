@@ -2,11 +2,10 @@ import { EXIT } from '../errors.js';
 import type { StoreResult } from '../fleet/pool.js';
 import { countByExit, exitLabel } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
-import type { Verification } from '../verify/verify.js';
-import { badge, code, type RenderContext, type ToRunnable } from './context.js';
+import type { Verification } from '../index.js';
 import { page, pageHeader } from './document.js';
-import { type Content, html, isolateBidi } from './html.js';
-import { number, table, whole } from './table.js';
+import { badge, code, number, type RenderContext, type ToRunnable, table, whole } from './elements.js';
+import { type Html, html, isolateBidi } from './html.js';
 
 /** Results of a command on many stores. */
 export interface FleetFacts {
@@ -38,42 +37,37 @@ export function fleetPage(
     [say('Stores'), count(results.length)],
     [say('Took'), duration(facts.durationMs)],
   ] as const;
-  const counts = countByExit(results).map(([exit, stores]) => [say(exitLabel(exit)), count(stores)]);
   const [title, outcome] = [say('Many stores'), say('Outcome')];
+  const counts = table(outcome, countByExit(results), [
+    { title: outcome, cell: ([exit]) => say(exitLabel(exit)) },
+    number(say('Stores'), ([, stores]) => count(stores)),
+  ]);
   const main = html`${pageHeader(title, items, facts.generatedAt, context)}
 <section class="small"><h2>${outcome}</h2>
-${table([{ title: outcome }, number(say('Stores'))], counts, outcome)}</section>
+${counts}</section>
 ${others.length === 0 ? undefined : section(say('Not done'), others)}
 ${section(say('Done'), done.slice(0, MAX_DONE))}
 ${done.length > MAX_DONE ? html`<p>${say('… and {stores} more: --json lists all', { stores: count(done.length - MAX_DONE) })}</p>` : undefined}`;
   return page(title, main, context);
 
-  function section(name: string, stores: readonly StoreResult[]): Content {
-    const columns = [
-      { title: say('Store') },
-      whole(outcome),
-      { title: say('Verification') },
-      number(say('Took')),
-    ];
+  function section(name: string, stores: readonly StoreResult[]): Html {
     return html`<section><h2>${name}</h2>
-${table(columns, stores.map(row), name)}</section>`;
+${table(name, stores, [
+  { title: say('Store'), cell: (store) => html`${isolateBidi(store.path)}${reasonOf(store)}` },
+  whole(outcome, ({ exitCode }) => say(exitLabel(exitCode))),
+  { title: say('Verification'), cell: verdictsOf },
+  number(say('Took'), ({ durationMs }) => duration(durationMs)),
+])}</section>`;
   }
 
-  function row({ path, exitCode, durationMs, output, error }: StoreResult): Content[] {
-    const verifications = (output.verifications ?? []) as readonly Pick<
-      Verification,
-      'backfill' | 'verdict'
-    >[];
-    const reason = error
-      ? html`<br><small>${error.code}: ${translate(error.message)}${say('.')}<br>${code(toRunnableFor(path)(translate(error.hint)))}</small>`
-      : undefined;
-    return [
-      html`${isolateBidi(path)}${reason}`,
-      say(exitLabel(exitCode)),
-      verifications.map(
-        ({ backfill, verdict }) => html`${isolateBidi(backfill)} ${badge(verdict, context)} `,
-      ),
-      duration(durationMs),
-    ];
+  function reasonOf({ path, error }: StoreResult): Html | undefined {
+    if (!error) return undefined;
+    const hint = toRunnableFor(path)(translate(error.hint));
+    return html`<br><small>${error.code}: ${translate(error.message)}${say('.')}<br>${code(hint)}</small>`;
+  }
+
+  function verdictsOf({ output }: StoreResult): Html[] {
+    const made = (output.verifications ?? []) as readonly Pick<Verification, 'backfill' | 'verdict'>[];
+    return made.map(({ backfill, verdict }) => html`${isolateBidi(backfill)} ${badge(verdict, context)} `);
   }
 }

@@ -1,11 +1,13 @@
 import { storeAddress } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject } from '../config.js';
-import type { BackfillError, TrustsCode } from '../index.js';
+import type { TrustsCode } from '../index.js';
 import { checkOptions } from '../options.js';
 import { withKnownPlaces } from '../places.js';
 import { withServerHints } from '../server-hints.js';
-import { renderReport as render } from './report.js';
+import { type RenderedReport, renderReport as render } from './report.js';
+
+export type { RenderedReport } from './report.js';
 
 /** Options of {@link renderReport}. */
 export interface ReportOptions extends TrustsCode {
@@ -15,19 +17,6 @@ export interface ReportOptions extends TrustsCode {
   readonly path?: string | undefined;
   /** Language. Default `en`. */
   readonly lang?: 'en' | 'zh' | undefined;
-}
-
-/** A report as a page. */
-export interface RenderedReport {
-  /** HTML that needs no other file, no network and no script. */
-  readonly text: string;
-  /** Verdict of each backfill; `none` if there was nothing to verify. */
-  readonly backfills: readonly {
-    readonly name: string;
-    readonly verdict: 'pass' | 'warn' | 'fail' | 'none';
-  }[];
-  /** `VERIFICATION_FAILED` if a check failed. */
-  readonly error?: BackfillError;
 }
 
 /**

@@ -1,10 +1,8 @@
 import { countWhile } from '../bisect.js';
-import type { Store } from '../db/connection.js';
 import { identifier } from '../db/sql.js';
 import { scopeSql } from '../engine/rows.js';
-import type { Backfill } from '../steps/define.js';
+import type { BackfillStep, Session } from '../migrate/session.js';
 import { parseTimestamp } from '../verify/times.js';
-import { addTo, emptySketch, type QuantileSketch, quantile } from './quantile-sketch.js';
 import { addInstant, bucketWidth, coreRange, emptyHistogram } from './time-range.js';
 
 /** Rows with a lag of at least `fromSeconds` and less than `toSeconds`. */
@@ -53,16 +51,16 @@ const EDGES = Array.from({ length: 18 }, (_, power) =>
  *
  * @returns undefined if the backfill does not configure `checks.lag`
  */
-export async function lagSeries(store: Store, backfill: Backfill): Promise<LagSeries | undefined> {
-  if (!backfill.checks.lag) return undefined;
+export async function lagSeries(session: Session, step: BackfillStep): Promise<LagSeries | undefined> {
+  if (!step.checks.lag) return undefined;
   const times = emptyHistogram();
-  for await (const page of lags(store, backfill)) for (const { endMs } of page) addInstant(times, endMs);
+  for await (const page of lags(session, step)) for (const { endMs } of page) addInstant(times, endMs);
   const range = coreRange(times);
   const bars = new Array<number>(EDGES.length).fill(0);
   const sketches = new Map<number, QuantileSketch>();
   let [rows, negative, zero, outside] = [0, 0, 0, 0];
   const bucketMs = range ? bucketWidth(range, MAX_BUCKETS) : 0;
-  for await (const page of lags(store, backfill)) {
+  for await (const page of lags(session, step)) {
     rows += page.length;
     for (const { seconds, endMs } of page) {
       const bar = barOf(seconds);
@@ -73,15 +71,10 @@ export async function lagSeries(store: Store, backfill: Backfill): Promise<LagSe
       else addTo(sketchOf(sketches, Math.floor(endMs / bucketMs)), seconds);
     }
   }
-  return {
-    rows,
-    negative,
-    zero,
-    bars: barsOf(bars),
-    buckets: bucketsOf(sketches, bucketMs),
-    bucketMs,
-    outside,
-  };
+  const buckets = [...sketches]
+    .sort(([a], [b]) => a - b)
+    .map(([number, sketch]) => ({ startMs: number * bucketMs, ...summaryOf(sketch) }));
+  return { rows, negative, zero, bars: barsOf(bars), buckets, bucketMs, outside };
 }
 
 /** A row where both columns are timestamps. */
@@ -91,10 +84,10 @@ interface Lag {
 }
 
 /** Yields such rows in pages. */
-async function* lags(store: Store, backfill: Backfill): AsyncGenerator<Lag[]> {
-  const [from, to] = [backfill.checks.lag?.from ?? '', backfill.checks.lag?.to ?? ''].map(identifier);
-  const sql = `SELECT t.${from}, t.${to} FROM ${store.dialect.wholeTable(backfill.table)}
-    WHERE t.${from} IS NOT NULL AND t.${to} IS NOT NULL AND ${scopeSql(backfill, store.dialect)}`;
+async function* lags({ store }: Session, step: BackfillStep): AsyncGenerator<Lag[]> {
+  const [from, to] = [step.checks.lag?.from ?? '', step.checks.lag?.to ?? ''].map(identifier);
+  const sql = `SELECT t.${from}, t.${to} FROM ${store.dialect.wholeTable(step.table)}
+    WHERE t.${from} IS NOT NULL AND t.${to} IS NOT NULL AND ${scopeSql(step, store.dialect)}`;
   for await (const page of store.project.pages<readonly [unknown, unknown]>(sql))
     yield page.flatMap(([start, end]) => {
       const [startMs, endMs] = [epochMs(start), epochMs(end)];
@@ -107,15 +100,6 @@ async function* lags(store: Store, backfill: Backfill): AsyncGenerator<Lag[]> {
 function epochMs(value: unknown): number | undefined {
   if (Buffer.isBuffer(value)) return undefined;
   return parseTimestamp(typeof value === 'string' ? value : String(value))?.epochMs;
-}
-
-function sketchOf(sketches: Map<number, QuantileSketch>, number: number): QuantileSketch {
-  let sketch = sketches.get(number);
-  if (!sketch) {
-    sketch = emptySketch();
-    sketches.set(number, sketch);
-  }
-  return sketch;
 }
 
 /** Returns the bar of a lag; undefined if the lag is not above zero. */
@@ -134,13 +118,57 @@ function barsOf(counts: readonly number[]): HistogramBin[] {
   });
 }
 
-function bucketsOf(sketches: ReadonlyMap<number, QuantileSketch>, bucketMs: number): LagBucket[] {
-  return [...sketches]
-    .sort(([a], [b]) => a - b)
-    .map(([number, sketch]) => ({
-      startMs: number * bucketMs,
-      rows: sketch.count,
-      p50Seconds: quantile(sketch, 0.5) ?? 0,
-      p95Seconds: quantile(sketch, 0.95) ?? 0,
-    }));
+/**
+ * Numbers counted in bins of growing width: quantiles within one percent, in memory that does not grow with the count. The bins are in the
+ * order of their numbers: those of numbers below zero are negative, bin 0 has the numbers that are zero to the microsecond.
+ *
+ * @see https://www.vldb.org/pvldb/vol12/p2195-masson.pdf DDSketch
+ */
+type QuantileSketch = Map<number, number>;
+
+/** Ratio of the ends of a bin; the middle is within one percent of every number in it. */
+const RATIO = 1.02;
+
+/** Minimum magnitude in seconds; smaller ones are zero. */
+const MIN_VALUE = 1e-6;
+
+/** Returns the power of {@link RATIO} at the upper end of a magnitude's bin. */
+const powerOf = (size: number): number => Math.ceil(Math.log(size) / Math.log(RATIO));
+
+/** Power of the bin next to zero, less one: the first bin is 1. */
+const BASE = powerOf(MIN_VALUE) - 1;
+
+function sketchOf(sketches: Map<number, QuantileSketch>, number: number): QuantileSketch {
+  let sketch = sketches.get(number);
+  if (!sketch) {
+    sketch = new Map();
+    sketches.set(number, sketch);
+  }
+  return sketch;
+}
+
+/** Adds a number. */
+function addTo(sketch: QuantileSketch, value: number): void {
+  const size = Math.abs(value);
+  const bin = size < MIN_VALUE ? 0 : Math.sign(value) * (powerOf(size) - BASE);
+  sketch.set(bin, (sketch.get(bin) ?? 0) + 1);
+}
+
+/** Returns the middle of a bin. */
+const middleOf = (bin: number): number =>
+  (Math.sign(bin) * 2 * RATIO ** (Math.abs(bin) + BASE)) / (RATIO + 1);
+
+/** Returns the count of the numbers, and two nearest-rank quantiles. */
+function summaryOf(sketch: QuantileSketch): Omit<LagBucket, 'startMs'> {
+  const ascending = [...sketch].sort(([a], [b]) => a - b);
+  const rows = ascending.reduce((sum, [, count]) => sum + count, 0);
+  const quantile = (fraction: number): number => {
+    let left = Math.max(1, Math.ceil(fraction * rows));
+    for (const [bin, count] of ascending) {
+      left -= count;
+      if (left <= 0) return middleOf(bin);
+    }
+    return 0;
+  };
+  return { rows, p50Seconds: quantile(0.5), p95Seconds: quantile(0.95) };
 }

@@ -1,15 +1,13 @@
 import { locateStore } from '../db/path.js';
 import { type BackfillError, rootBackfillError } from '../errors.js';
+import type { Verification } from '../index.js';
 import type { Lang } from '../messages/lang.js';
-import type { RunResult } from '../migrate/change.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { verificationFailed } from '../migrate/verify.js';
 import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
-import type { Verdict } from '../verify/check.js';
-import type { Verification } from '../verify/verify.js';
 import { collect } from './collect.js';
-import { renderContext, type ToRunnable } from './context.js';
 import { REPORT_FILE } from './default-file.js';
+import { renderContext, type ToRunnable } from './elements.js';
 
 /** Options of a report. */
 export interface ReportOptions {
@@ -21,27 +19,29 @@ export interface ReportOptions {
   readonly toRunnable?: ToRunnable | undefined;
 }
 
-/** A rendered report. */
+/** A report as a page. */
 export interface RenderedReport {
-  /** The page. */
+  /** HTML that needs no other file, no network and no script. */
   readonly text: string;
-  /** The verdict of each backfill; `none` if it was not verified. */
-  readonly backfills: readonly { readonly name: string; readonly verdict: Verdict | 'none' }[];
+  /** Verdict of each backfill; `none` if there was nothing to verify. */
+  readonly backfills: readonly {
+    readonly name: string;
+    readonly verdict: 'pass' | 'warn' | 'fail' | 'none';
+  }[];
   /** `VERIFICATION_FAILED` if a check failed. */
   readonly error?: BackfillError;
 }
 
 /**
- * Renders the report of a store: one HTML page that needs no other file, no network and no script. Writes nothing.
+ * Verifies a store and renders its report. Only reads.
  *
  * @throws {BackfillError} if the store is refused
  */
 export async function renderReport(
   options: MigratorOptions,
-  how: ReportOptions = {},
+  { lang = 'en', verifications = [], toRunnable = (text) => text }: ReportOptions = {},
 ): Promise<RenderedReport> {
-  const { lang = 'en', toRunnable = (text) => text, ...collecting } = how;
-  const facts = await collect(options, collecting);
+  const facts = await collect(options, verifications);
   const { storePage } = await import('./page.js'); // loads the chart library
   const failed = facts.backfills.find(({ verification }) => verification?.verdict === 'fail')?.verification;
   return {
@@ -97,7 +97,7 @@ export const checkTarget = ({ path: store, postgres }: MigratorOptions, path: st
 export async function reportAfter(
   options: MigratorOptions,
   path: string,
-  { verifications, error }: Pick<RunResult, 'verifications' | 'error'>,
+  { verifications, error }: { verifications: readonly Verification[]; error?: BackfillError },
   how: ReportOptions = {},
 ): Promise<ReportResult> {
   if (error?.code === 'INTERRUPTED' || error?.code === 'TERMINATED') return {};

@@ -81,19 +81,15 @@ function narrowest(
   ascending: readonly (readonly [number, Slot])[],
   wanted: number,
 ): readonly [first: number, last: number] | undefined {
+  const rowsAt = (i: number): number => ascending[i]?.[1].rows ?? 0;
   let best: readonly [number, number] | undefined;
   let from = 0;
   let rows = 0;
   for (const [last, slot] of ascending) {
     rows += slot.rows;
-    for (;;) {
-      const [first, { rows: least }] = ascending[from] as readonly [number, Slot];
-      if (rows < wanted) break;
-      if (!best || last - first < best[1] - best[0]) best = [first, last];
-      rows -= least;
-      from += 1;
-      if (from >= ascending.length) break;
-    }
+    for (; rows - rowsAt(from) >= wanted; from += 1) rows -= rowsAt(from);
+    const first = ascending[from]?.[0] ?? last;
+    if (rows >= wanted && (!best || last - first < best[1] - best[0])) best = [first, last];
   }
   return best;
 }
