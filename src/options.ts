@@ -188,10 +188,11 @@ function checkKinds(given: object, table: OptionTable, what: Phrase, code: Error
   }
 }
 
-const invalidOption = (
+/** Returns the error for an option that is not of its kind. */
+export const invalidOption = (
   option: string,
   what: Phrase,
-  { kind: { expected }, isRequired }: Option,
+  { kind: { expected }, isRequired }: Pick<Option, 'isRequired'> & { readonly kind: Pick<Kind, 'expected'> },
   value: unknown,
   code: ErrorCode,
 ): BackfillError =>

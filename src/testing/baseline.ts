@@ -1,20 +1,11 @@
 import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
-import type { Key } from '../ledger/keys.js';
 import { msg } from '../messages/message.js';
-import {
-  columnIndex,
-  firstDifference,
-  isSame,
-  readContents,
-  type StoreContents,
-  tableOf,
-} from './contents.js';
-import { type DerivedByKey, deriveAll, nondeterminism, requireDeterminism } from './determinism.js';
-import { BackfillTestError, cellName, differenceError, showKey } from './failure.js';
-import type { Subject, TestRow } from './options.js';
-import { type LedgerState, readLedger, requireVerified, runDown, runUp } from './runs.js';
-import { bound, copyStore } from './seed.js';
+import { columnIndex, isSame, readContents, requireSame, type StoreContents, tableOf } from './contents.js';
+import { type DerivedByKey, deriveAll, requireDeterminism, requireSameValues } from './determinism.js';
+import { BackfillTestError, cellId, cellName, type Difference, differenceError, showKey } from './failure.js';
+import type { Key, Subject, TestRow } from './options.js';
+import { bound, copyStore, type LedgerState, readLedger, requireVerified, runDown, runUp } from './store.js';
 
 /** State of the store around an uninterrupted `up`, with which all other runs are compared. */
 export interface Baseline {
@@ -32,6 +23,8 @@ export interface Baseline {
  */
 export async function requireRoundTrip(subject: Subject, seed: string, path: string): Promise<Baseline> {
   const { step } = subject;
+  const isFilled = ({ table, column = '', left }: Difference): boolean =>
+    table === step.table && left === null && step.columns.some(({ name }) => isSameName(name, column));
   copyStore(seed, path);
   const verification = await runUp(subject, path).catch(async (error: unknown) => {
     // Derives again to find the row and the column.
@@ -49,41 +42,19 @@ export async function requireRoundTrip(subject: Subject, seed: string, path: str
   }
   const [before, after] = [await readContents(seed, step), await readContents(path, step)];
   const ledger = await readLedger(path, subject);
-  requireOnlyFilled(subject, before, after);
-  const changed = nondeterminism(
-    step,
-    derived,
-    await deriveAll(path, step, derived.keys()),
-    'after the table is filled',
-  );
-  if (changed) throw changed;
+  await requireSame('NOT_PRESERVED', step, before, path, ['before `up`', 'after it'], isFilled);
+  const again = await deriveAll(path, step, derived.keys());
+  requireSameValues(step, derived, again, 'after the table is filled');
   requireReasons(subject, after, derived, ledger);
   const expectedCells = requireExpected(subject, after);
   requireVerified(verification, 'after `up`');
 
   await runDown(subject, path);
-  const left = firstDifference(before, await readContents(path, step));
-  if (left) throw differenceError('NOT_REVERTED', step, left, ['in the seed', 'after `down`']);
+  await requireSame('NOT_REVERTED', step, before, path, ['in the seed', 'after `down`']);
   await runUp(subject, path);
-  const again = firstDifference(after, await readContents(path, step));
-  if (again)
-    throw differenceError('NOT_DETERMINISTIC', step, again, [
-      'after the first `up`',
-      'after another one, after `down`',
-    ]);
+  const when = ['after the first `up`', 'after another one, after `down`'] as const;
+  await requireSame('NOT_DETERMINISTIC', step, after, path, when);
   return { before, after, ledger, rowsInScope: derived.size, expectedCells };
-}
-
-/** Checks that only NULLs in the backfill's columns have changed. */
-function requireOnlyFilled({ step }: Subject, before: StoreContents, after: StoreContents): void {
-  const isFilled = (column: string | undefined, left: unknown): boolean =>
-    left === null && step.columns.some(({ name }) => isSameName(name, column ?? ''));
-  const found = firstDifference(
-    before,
-    after,
-    ({ table, column, left }) => table === step.table && isFilled(column, left),
-  );
-  if (found) throw differenceError('NOT_PRESERVED', step, found, ['before `up`', 'after it']);
 }
 
 /** Checks that each NULL in scope has a recorded reason. */
@@ -94,11 +65,11 @@ function requireReasons(
   { skips }: LedgerState,
 ): void {
   const table = tableOf(after, step);
-  const reasons = new Set(skips.map(({ key, target }) => `${typeof key} ${key} ${target}`));
+  const reasons = new Set(skips.map(({ key, target }) => cellId(key, target)));
   for (const key of derived.keys()) {
     for (const { name } of step.columns) {
       if (table.rows.get(key)?.[columnIndex(table, name)] !== null) continue;
-      if (['*', name].some((target) => reasons.has(`${typeof key} ${key} ${target}`))) continue;
+      if (['*', name].some((target) => reasons.has(cellId(key, target)))) continue;
       const message = `${cellName(key, name)} is NULL after \`up\`, and no reason is recorded`;
       throw new BackfillTestError('SKIP_NOT_RECORDED', message, { key, column: name });
     }

@@ -3,9 +3,9 @@ import { toBackfillError } from '../errors.js';
 import { FAILPOINT_CHANNEL, type Failpoint } from '../failpoint.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import { loadStep } from '../steps/load.js';
-import type { ChildResult, FaultRequest, Task } from './children.js';
+import type { ChildResult, FaultRequest, Task } from './fault-injector.js';
 import type { Subject } from './options.js';
-import { runDown, runUp } from './runs.js';
+import { runDown, runUp } from './store.js';
 
 // A process, started by children.ts, that runs `up` or `down` of a backfill and kills itself in the middle.
 

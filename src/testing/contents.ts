@@ -1,11 +1,10 @@
-import type { Store } from '../db/connection.js';
-import { locateStore } from '../db/path.js';
 import { foldCase, identifier, isSameName } from '../db/sql.js';
 import { mapEach } from '../each.js';
-import { openSqlite } from '../engine/sqlite/dialect.js';
-import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
-import type { BackfillStep } from './options.js';
+import type { Session } from '../migrate/session.js';
+import { type BackfillTestCode, type Difference, differenceError } from './failure.js';
+import type { BackfillStep, Key } from './options.js';
+import { withReadOnly } from './store.js';
 
 /** Rows of a table, by key; by position in tables other than the backfill's. */
 export interface Table {
@@ -19,34 +18,12 @@ export interface StoreContents {
   readonly tables: ReadonlyMap<string, Table>;
 }
 
-/** A difference between two states of a store. Without a key the tables differ, without a column the row is missing in one of them. */
-export interface Difference {
-  readonly table: string;
-  readonly key?: Key;
-  readonly column?: string;
-  readonly left?: unknown;
-  readonly right?: unknown;
-}
-
-/** Runs `act` on a snapshot of a store opened read-only. */
-export async function withReadOnly<Result>(
-  path: string,
-  act: (store: Store) => Promise<Result>,
-): Promise<Result> {
-  const store = openSqlite(locateStore(path), { access: 'read' });
-  try {
-    return await store.snapshot(act);
-  } finally {
-    await store.close();
-  }
-}
-
 const isLedger = (name: string): boolean =>
   Object.values(LEDGER_TABLES).some((table) => isSameName(table, name));
 
 /** Reads the contents of a store. */
 export const readContents = async (path: string, backfill: BackfillStep): Promise<StoreContents> =>
-  await withReadOnly(path, async (store) => {
+  await withReadOnly(path, async ({ store }) => {
     const objects = await store.all<{ type: string; name: string; tbl_name: string; sql: string | null }>(
       `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name`,
     );
@@ -64,7 +41,7 @@ export const readContents = async (path: string, backfill: BackfillStep): Promis
     };
   });
 
-async function readTable(store: Store, name: string, key?: string): Promise<Table> {
+async function readTable(store: Session['store'], name: string, key?: string): Promise<Table> {
   const columns = (await store.dialect.tableColumns(store, name)).map((column) => column.name);
   const list = columns.map(identifier).join(', ');
   const keyAt = key === undefined ? -1 : columns.findIndex((column) => isSameName(column, key));
@@ -90,30 +67,54 @@ export const columnIndex = ({ columns }: Table, name: string): number =>
 export const isSame = (left: unknown, right: unknown): boolean =>
   Buffer.isBuffer(left) ? Buffer.isBuffer(right) && left.equals(right) : left === right;
 
+/** Checks whether to ignore a difference. */
+type Passes = (difference: Difference) => boolean;
+
+const passesNone: Passes = () => false;
+
 /**
- * Returns the first difference between two states of a store, or undefined.
+ * Checks that a store is as expected.
  *
+ * @param when phrases for the two states, such as `after \`up\``
  * @param passes checks whether to ignore a difference. Default: ignores none
+ * @throws {BackfillTestError} `code` for the first difference
  */
-export function firstDifference(
-  left: StoreContents,
-  right: StoreContents,
-  passes: (difference: Difference) => boolean = () => false,
-): Difference | undefined {
-  for (const [name, table] of left.tables) {
-    const found = tableDifference(name, table, right.tables.get(name), passes);
-    if (found) return found;
+export async function requireSame(
+  code: BackfillTestCode,
+  step: BackfillStep,
+  expected: StoreContents,
+  path: string,
+  when: readonly [expected: string, found: string],
+  passes: Passes = passesNone,
+): Promise<void> {
+  const contents = await readContents(path, step);
+  for (const [name, table] of expected.tables) {
+    const found = tableDifference(name, table, contents.tables.get(name), passes);
+    if (found) throw differenceError(code, step, found, when);
   }
-  const isSameSchema = left.schema.join('\n') === right.schema.join('\n');
-  return isSameSchema ? undefined : { table: 'The schema' };
+  if (expected.schema.join('\n') !== contents.schema.join('\n'))
+    throw differenceError(code, step, { table: 'The schema' }, when);
 }
 
-/** Returns the first difference between two states of one table, or undefined. */
-export function tableDifference(
+/** Like {@link requireSame}, for the backfill's table alone. */
+export async function requireSameRows(
+  code: BackfillTestCode,
+  step: BackfillStep,
+  expected: Table,
+  path: string,
+  when: readonly [expected: string, found: string],
+  passes: Passes = passesNone,
+): Promise<void> {
+  const table = tableOf(await readContents(path, step), step);
+  const found = tableDifference(step.table, expected, table, passes);
+  if (found) throw differenceError(code, step, found, when);
+}
+
+function tableDifference(
   table: string,
   left: Table,
   right: Table | undefined,
-  passes: (difference: Difference) => boolean = () => false,
+  passes: Passes,
 ): Difference | undefined {
   if (!right || foldCase(left.columns.join()) !== foldCase(right.columns.join())) return { table };
   for (const [key, row] of left.rows) {

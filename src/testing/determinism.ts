@@ -1,13 +1,13 @@
-import type { SqlValue, Store } from '../db/connection.js';
 import { identifier } from '../db/sql.js';
 import { flatMapEach } from '../each.js';
 import { derivedRows } from '../engine/derive.js';
 import { deriveRows, PROCESS_FAILED } from '../engine/process.js';
 import { rowSql, scopeSql } from '../engine/rows.js';
-import type { Key } from '../ledger/keys.js';
-import { isSame, withReadOnly } from './contents.js';
+import type { Session } from '../migrate/session.js';
+import { isSame } from './contents.js';
 import { BackfillTestError, differenceError, showKey } from './failure.js';
-import type { BackfillStep } from './options.js';
+import type { BackfillStep, Key } from './options.js';
+import { withReadOnly } from './store.js';
 
 /** Derived values by key: one per column, then the reason if the row is skipped. */
 export type DerivedByKey = ReadonlyMap<Key, readonly unknown[]>;
@@ -18,18 +18,14 @@ export const deriveAll = async (
   backfill: BackfillStep,
   keys?: Iterable<Key>,
 ): Promise<DerivedByKey> =>
-  await withReadOnly(path, async (store) =>
-    keys === undefined ? await inScope(store, backfill) : await ofKeys(store, backfill, keys),
+  await withReadOnly(path, async ({ store }) =>
+    keys === undefined
+      ? await derive(store, backfill, scopeSql(backfill, store.dialect), Number.MAX_SAFE_INTEGER)
+      : await deriveEach(store, backfill, keys),
   );
 
-const allOf = async <Row>(pages: AsyncIterable<Row[]>): Promise<Row[]> => {
-  const rows: Row[] = [];
-  for await (const page of pages) rows.push(...page);
-  return rows;
-};
-
-async function read(
-  store: Store,
+async function derive(
+  store: Session['store'],
   backfill: BackfillStep,
   where: string,
   limit: number,
@@ -38,45 +34,45 @@ async function read(
   return new Map(rows.map(({ key, values, failure }) => [key, [...values, failure]]));
 }
 
-const inScope = async (store: Store, backfill: BackfillStep): Promise<DerivedByKey> =>
-  await read(store, backfill, scopeSql(backfill, store.dialect), Number.MAX_SAFE_INTEGER);
-
 /** Derives rows one at a time, last first, so that none follows the same row as before. */
-async function ofKeys(store: Store, backfill: BackfillStep, keys: Iterable<Key>): Promise<DerivedByKey> {
+async function deriveEach(
+  store: Session['store'],
+  backfill: BackfillStep,
+  keys: Iterable<Key>,
+): Promise<DerivedByKey> {
   const { isOneOf } = await rowSql(store, backfill);
   return new Map(
     await flatMapEach([...keys].reverse(), async (key) => [
-      ...(await read(store, backfill, isOneOf([key]), 1)),
+      ...(await derive(store, backfill, isOneOf([key]), 1)),
     ]),
   );
 }
 
 /**
- * Returns the error for the first row whose values differ, or undefined.
+ * Checks that the values of each row are the same as when first derived.
  *
  * @param when phrase for the second time, for the message
+ * @throws {BackfillTestError} `NOT_DETERMINISTIC`
  */
-export function nondeterminism(
+export function requireSameValues(
   backfill: BackfillStep,
   first: DerivedByKey,
   again: DerivedByKey,
   when: string,
-): BackfillTestError | undefined {
-  const reasonAt = backfill.columns.length;
+): void {
+  const { table, columns } = backfill;
   for (const [key, values] of first) {
     const others = again.get(key) ?? [];
-    const column = backfill.columns.find((_, i) => !isSame(values[i], others[i]))?.name;
-    if (column !== undefined) {
-      const i = backfill.columns.findIndex(({ name }) => name === column);
-      const difference = { table: backfill.table, key, column, left: values[i], right: others[i] };
-      return differenceError('NOT_DETERMINISTIC', backfill, difference, ['as first derived', when]);
+    for (const [i, { name: column }] of columns.entries()) {
+      if (isSame(values[i], others[i])) continue;
+      const difference = { table, key, column, left: values[i], right: others[i] };
+      throw differenceError('NOT_DETERMINISTIC', backfill, difference, ['as first derived', when]);
     }
-    if (values[reasonAt] !== others[reasonAt]) {
-      const message = `Row ${showKey(key)} is skipped for ${values[reasonAt]} at first, and for ${others[reasonAt]} ${when}`;
-      return new BackfillTestError('NOT_DETERMINISTIC', message, { key });
-    }
+    const [reason, other] = [values[columns.length], others[columns.length]];
+    if (reason === other) continue;
+    const message = `Row ${showKey(key)} is skipped for ${reason} at first, and for ${other} ${when}`;
+    throw new BackfillTestError('NOT_DETERMINISTIC', message, { key });
   }
-  return undefined;
 }
 
 /**
@@ -87,17 +83,14 @@ export function nondeterminism(
  */
 export async function requireDeterminism(path: string, backfill: BackfillStep): Promise<DerivedByKey> {
   const first = await deriveAll(path, backfill);
-  const insist = (again: DerivedByKey, when: string): void => {
-    const error = nondeterminism(backfill, first, again, when);
-    if (error) throw error;
-  };
-  insist(await deriveAll(path, backfill), 'when derived again');
-  insist(await deriveAll(path, backfill, first.keys()), 'for the row alone');
+  requireSameValues(backfill, first, await deriveAll(path, backfill), 'when derived again');
+  requireSameValues(backfill, first, await deriveAll(path, backfill, first.keys()), 'for the row alone');
   const [alone, together] = await deriveTogether(path, backfill, first);
-  const error = nondeterminism(backfill, alone, together, 'for the row among others');
-  if (error) throw error;
+  requireSameValues(backfill, alone, together, 'for the row among others');
   return first;
 }
+
+type Row = Parameters<typeof deriveRows>[2][number];
 
 /**
  * Calls `process` with rows one by one, and with all at once in reverse order. Leaves out rows on which it throws alone, because it would
@@ -115,15 +108,11 @@ async function deriveTogether(
   if (!process || keys.length === 0) return [new Map(), new Map()];
   const names = [backfill.key, ...process.reads].map((name) => identifier(name)).join(', ');
   const sql = `SELECT ${names} FROM ${identifier(backfill.table)} WHERE ${identifier(backfill.key)} = ?`;
-  const rows = await withReadOnly(
-    path,
-    async (store) =>
-      await flatMapEach(
-        keys,
-        async (key) => await allOf(store.pages<readonly [Key, ...SqlValue[]]>(sql, key)),
-      ),
-  );
-  const derived = (given: typeof rows): [Key, unknown[]][] =>
+  const rows: Row[] = [];
+  await withReadOnly(path, async ({ store }) => {
+    for (const key of keys) for await (const page of store.pages<Row>(sql, key)) rows.push(...page);
+  });
+  const derived = (given: readonly Row[]): [Key, unknown[]][] =>
     deriveRows(backfill, process, given).map(({ values, failure }, i) => [
       given[i]?.[0] as Key,
       [...columns.map((_, at) => values[at] ?? null), failure],

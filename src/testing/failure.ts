@@ -1,8 +1,6 @@
-import type { Key } from '../ledger/keys.js';
 import { english } from '../messages/message.js';
 import { showValue } from '../verify/times.js';
-import type { Difference } from './contents.js';
-import type { BackfillStep } from './options.js';
+import type { BackfillStep, Key } from './options.js';
 
 /** Stable code of a failure; never renamed, never reused. */
 export type BackfillTestCode =
@@ -76,8 +74,20 @@ export class BackfillTestError extends Error {
   }
 }
 
+/** A difference between two states of a store. Without a key the tables differ, without a column the row is missing in one of them. */
+export interface Difference {
+  readonly table: string;
+  readonly key?: Key;
+  readonly column?: string;
+  readonly left?: unknown;
+  readonly right?: unknown;
+}
+
 /** Formats the name of a cell for a message. */
 export const cellName = (key: Key, column: string): string => `${column} of row ${showKey(key)}`;
+
+/** Returns what distinguishes a cell from all others: the keys 1 and '1' differ. */
+export const cellId = (key: Key, column: string): string => `${typeof key} ${key} ${column}`;
 
 /** Formats a key for a message. */
 export const showKey = (key: Key): string => (typeof key === 'string' ? JSON.stringify(key) : String(key));

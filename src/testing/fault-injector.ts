@@ -1,10 +1,14 @@
-import { locateStore } from '../db/path.js';
-import { openSqlite } from '../engine/sqlite/dialect.js';
-import { type Ledger, openLedger } from '../ledger/ledger.js';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { BackfillError, type ErrorCode, type ErrorTexts } from '../errors.js';
+import { type Session, withStore } from '../migrate/session.js';
 import { revertBackfillStep } from '../run/revert.js';
 import { applyBackfillStep } from '../run/runner.js';
+import { BackfillTestError } from './failure.js';
 import type { Subject } from './options.js';
-import { runOptions } from './seed.js';
+import { runOptions } from './store.js';
 
 /** The point of an interruption: in the transaction of the next batch, or just after its COMMIT. */
 export interface Interruption {
@@ -24,7 +28,7 @@ export interface FaultInjector {
 class Thrown extends Error {}
 
 /** Returns a ledger that throws after recording or deleting a batch, in the batch's transaction. */
-function throwingLedger(ledger: Ledger): Ledger {
+function throwingLedger(ledger: Session['ledger']): Session['ledger'] {
   return {
     ...ledger,
     in: (tx) => throwingLedger(ledger.in(tx)),
@@ -43,21 +47,107 @@ function throwingLedger(ledger: Ledger): Ledger {
 export const throwing = (subject: Subject): FaultInjector => ({
   by: 'exception',
   async run(path, { direction, at }) {
-    const store = openSqlite(locateStore(path), { access: 'write' });
-    const ledger = at === 'in a batch' ? throwingLedger(openLedger(store)) : openLedger(store);
     const onEvent = ({ event }: { readonly event: string }): void => {
       if (event === 'batch_committed' || event === 'batch_reverted') throw new Thrown();
     };
+    const options = { ...runOptions(subject, path), onEvent };
+    const act = direction === 'up' ? applyBackfillStep : revertBackfillStep;
     try {
-      const act = direction === 'up' ? applyBackfillStep : revertBackfillStep;
-      await act(store, ledger, subject.step, { ...runOptions(subject, path), onEvent });
+      await withStore(options, 'write', async ({ store, ledger }) => {
+        await act(store, at === 'in a batch' ? throwingLedger(ledger) : ledger, subject.step, options);
+      });
       return 'done';
     } catch (error) {
       if (error instanceof Thrown) return 'interrupted';
       throw error;
-    } finally {
-      await store.close();
     }
   },
   close: async () => undefined,
 });
+
+/** First message to a child: the definition, or its file. */
+export type Task = Omit<Subject, 'step'> & {
+  readonly step: Partial<Subject['step']> & { readonly name: string };
+};
+
+/** Request to a child. */
+export interface FaultRequest extends Interruption {
+  readonly path: string;
+}
+
+/** Message from a child that was not killed. */
+export type ChildResult =
+  | { readonly isDone: true }
+  | { readonly error: { readonly code: ErrorCode; readonly texts: ErrorTexts } };
+
+/** Checks whether a definition has no functions, so that it can be sent to another process. */
+export function isData(value: unknown): boolean {
+  if (typeof value === 'function') return false;
+  return typeof value !== 'object' || value === null || Object.values(value).every(isData);
+}
+
+/** Interrupts by SIGKILL, in processes that load the step's file. Starts the next process while one works. */
+export function killing(subject: Subject): FaultInjector {
+  const { step, ...rest } = subject;
+  const task: Task = { ...rest, step: subject.file === undefined ? step : { name: step.name } };
+  let next = start(task);
+  return {
+    by: 'SIGKILL',
+    async run(path, interruption) {
+      const child = next;
+      next = start(task);
+      return await ending(child, { ...interruption, path });
+    },
+    async close() {
+      const ended = hasEnded(next) ? undefined : once(next, 'exit');
+      next.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean =>
+  exitCode !== null || signalCode !== null;
+
+function start(task: Task): ChildProcess {
+  const script = fileURLToPath(new URL(`./child${extname(import.meta.url)}`, import.meta.url));
+  const child = fork(script, [], {
+    execArgv: loaderOptions(process.execArgv),
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  child.on('error', () => undefined); // the child has ended, which its exit event reports
+  child.send(task);
+  return child;
+}
+
+/** Sends a child its request, and waits until it has ended. */
+async function ending(child: ChildProcess, order: FaultRequest): Promise<'interrupted' | 'done'> {
+  let report: ChildResult | undefined;
+  child.on('message', (message) => {
+    report = message as ChildResult;
+  });
+  const ended = Promise.all([once(child, 'exit'), once(child, 'disconnect')]); // its messages arrive before `disconnect`
+  child.send(order);
+  const [[code, signal]] = (await ended) as [[number | null, string | null], unknown];
+  if (report === undefined) {
+    if (signal === 'SIGKILL') return 'interrupted';
+    throw new BackfillTestError(
+      'PROCESS_ENDED',
+      `The process for \`${order.direction}\` ended by itself, with ${signal ?? `exit code ${code}`}`,
+    );
+  }
+  if ('isDone' in report) return 'done';
+  const { code: errorCode, texts } = report.error;
+  throw new BackfillError(errorCode, texts.message, texts.hint);
+}
+
+/** Returns the options of Node that affect how files are loaded, which a step may need. Others concern the test runner. */
+function loaderOptions(options: readonly string[]): string[] {
+  const isLoader =
+    /^(?:--import|--require|-r|--loader|--experimental-loader|--conditions|-C)(?:=|$)|^--(?:no-)?experimental-(?:strip|transform)-types$/;
+  return options.flatMap((option, i) => {
+    if (!isLoader.test(option)) return [];
+    return option.includes('=') || option.endsWith('-types') ? [option] : [option, options[i + 1] ?? ''];
+  });
+}

@@ -1,11 +1,10 @@
 import { verify } from '../migrate/verify.js';
 import type { Baseline } from './baseline.js';
-import { firstDifference, readContents } from './contents.js';
-import { BackfillTestError, cellName, differenceError } from './failure.js';
+import { readContents, requireSame, type StoreContents } from './contents.js';
+import { BackfillTestError, cellId, cellName } from './failure.js';
 import type { FaultInjector, Interruption } from './fault-injector.js';
 import type { Subject } from './options.js';
-import { type LedgerState, readLedger, requireVerified, runUp } from './runs.js';
-import { copyStore, runOptions } from './seed.js';
+import { copyStore, type LedgerState, readLedger, requireVerified, runOptions, runUp } from './store.js';
 
 const UNINTERRUPTED = 'after an uninterrupted `up`';
 
@@ -23,30 +22,19 @@ export async function requireResumption(
   injector: FaultInjector,
 ): Promise<number> {
   const { step } = subject;
-  const now = async () => await readContents(path, step);
+  const insist = async (expected: StoreContents, ...when: [expected: string, found: string]) =>
+    await requireSame('NOT_RESUMED', step, expected, path, when);
   copyStore(seed, path);
   const ups = await interruptEach(subject, path, 'up', injector);
-  const filled = firstDifference(after, await now());
-  const resumed = 'after one that was interrupted and resumed';
-  if (filled) throw differenceError('NOT_RESUMED', step, filled, [UNINTERRUPTED, resumed]);
+  await insist(after, UNINTERRUPTED, 'after one that was interrupted and resumed');
   requireOnce(ledger, await readLedger(path, subject));
   const [verification] = await verify(runOptions(subject, path));
   requireVerified(verification, 'after an `up` that was interrupted and resumed');
 
   const downs = await interruptEach(subject, path, 'down', injector);
-  const left = firstDifference(before, await now());
-  if (left)
-    throw differenceError('NOT_RESUMED', step, left, [
-      'in the seed',
-      'after a `down` that was interrupted and resumed',
-    ]);
+  await insist(before, 'in the seed', 'after a `down` that was interrupted and resumed');
   await runUp(subject, path);
-  const again = firstDifference(after, await now());
-  if (again)
-    throw differenceError('NOT_RESUMED', step, again, [
-      UNINTERRUPTED,
-      'after one that follows such a `down`',
-    ]);
+  await insist(after, UNINTERRUPTED, 'after one that follows such a `down`');
   return ups + downs;
 }
 
@@ -61,9 +49,8 @@ async function interruptEach(
     const at = count % 2 === 0 ? 'in a batch' : 'after a batch';
     const before = await readContents(path, subject.step);
     if ((await injector.run(path, { direction, at })) === 'done') return count;
-    const changed = at === 'in a batch' && firstDifference(before, await readContents(path, subject.step));
-    if (changed)
-      throw differenceError('NOT_RESUMED', subject.step, changed, [
+    if (at === 'in a batch')
+      await requireSame('NOT_RESUMED', subject.step, before, path, [
         'before a batch',
         'after it was interrupted',
       ]);
@@ -75,7 +62,7 @@ async function interruptEach(
 function requireOnce(uninterrupted: LedgerState, { cells, skips, rowsScanned }: LedgerState): void {
   const batches = new Map<string, number>();
   for (const { key, column, batch } of cells) {
-    const cell = `${typeof key} ${key} ${column}`;
+    const cell = cellId(key, column);
     const earlier = batches.get(cell);
     if (earlier !== undefined) {
       const message = `${cellName(key, column)} was filled twice, by batch ${earlier} and by batch ${batch}`;
@@ -83,7 +70,7 @@ function requireOnce(uninterrupted: LedgerState, { cells, skips, rowsScanned }: 
     }
     batches.set(cell, batch);
   }
-  const lost = uninterrupted.cells.find(({ key, column }) => !batches.has(`${typeof key} ${key} ${column}`));
+  const lost = uninterrupted.cells.find(({ key, column }) => !batches.has(cellId(key, column)));
   if (lost) {
     const message = `${cellName(lost.key, lost.column)} was filled, but is missing from the ledger if the run is interrupted`;
     throw new BackfillTestError('NOT_RESUMED', message, lost);

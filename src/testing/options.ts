@@ -2,9 +2,22 @@ import { basename, extname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
-import type { BackfillDefinition, CellValue, SchemaStepDefinition, SqlStepDefinition } from '../index.js';
+import type {
+  BackfillDefinition,
+  BackfillSkips,
+  CellValue,
+  SchemaStepDefinition,
+  SqlStepDefinition,
+} from '../index.js';
 import { type Message, msg } from '../messages/message.js';
-import { refuseUnknownOptions, requireText } from '../options.js';
+import {
+  BOOLEAN,
+  checkOptions,
+  invalidOption,
+  POSITIVE,
+  refuseUnknownOptions,
+  requireText,
+} from '../options.js';
 import { isDefinition, loadStep } from '../steps/load.js';
 
 /** A URL of a file, such as `new URL('../backfills/002-names.js', import.meta.url)`. */
@@ -52,6 +65,9 @@ export interface InlineTestOptions extends SeedOptions {
 /** Options of {@link testBackfill}. */
 export type TestBackfillOptions = FileTestOptions | InlineTestOptions;
 
+/** The key of a row. */
+export type Key = BackfillSkips['skips'][number]['key'];
+
 /** A backfill with its name. */
 export type BackfillStep = BackfillDefinition & { readonly name: string; readonly path: string };
 
@@ -69,19 +85,14 @@ export interface Subject {
 }
 
 const WHAT = 'testBackfill()';
-const KNOWN = ['file', 'backfill', 'schema', 'rows', 'expected', 'batchRows', 'allowTriggers', 'showValues'];
+const TABLE = {
+  batchRows: { kind: POSITIVE },
+  allowTriggers: { kind: BOOLEAN },
+  showValues: { kind: BOOLEAN },
+};
 
-const invalidOption = (name: string, expected: Message, value: unknown): BackfillError =>
-  new BackfillError(
-    'USAGE',
-    msg('Expected `{option}` in {what} to be {expected}, got `{value}`', {
-      option: name,
-      what: WHAT,
-      expected,
-      value: String(value),
-    }),
-    msg('Set `{option}` in {what}, or leave it out for its default', { option: name, what: WHAT }),
-  );
+const invalid = (name: string, expected: Message, value: unknown): BackfillError =>
+  invalidOption(name, WHAT, { kind: { expected } }, value, 'USAGE');
 
 /**
  * Validates the options, and loads the step.
@@ -89,24 +100,17 @@ const invalidOption = (name: string, expected: Message, value: unknown): Backfil
  * @throws {BackfillError} `USAGE` naming an option that is missing, unknown or of the wrong type; `STEP_INVALID` if a file has no backfill
  */
 export async function readOptions(options: TestBackfillOptions): Promise<Subject> {
-  refuseUnknownOptions(options, KNOWN, WHAT, 'USAGE');
-  const { rows, expected = [], batchRows, allowTriggers = false, showValues = true } = options;
+  checkOptions(options, TABLE, WHAT, 'USAGE', ['file', 'backfill', 'schema', 'rows', 'expected']);
+  const { rows, expected = [], allowTriggers = false, showValues = true } = options;
   checkRows('rows', rows);
   checkRows('expected', expected);
-  if (rows.length === 0) throw invalidOption('rows', msg('a list of at least one row'), '[]');
-  if (batchRows !== undefined && !(Number.isSafeInteger(batchRows) && batchRows > 0))
-    throw invalidOption('batchRows', msg('a positive integer'), batchRows);
-  if (typeof allowTriggers !== 'boolean')
-    throw invalidOption('allowTriggers', msg('true or false'), allowTriggers);
-  if (typeof showValues !== 'boolean') throw invalidOption('showValues', msg('true or false'), showValues);
+  if (rows.length === 0) throw invalid('rows', msg('a list of at least one row'), '[]');
+  const { batchRows = Math.ceil(rows.length / 5) } = options;
   const schema = checkedSchema(options.schema);
   const { step, file } = await readStep(options);
   const names = [step.key, ...step.columns.map(({ name }) => name)];
   for (const row of expected) refuseOtherCells(row, names);
-  return {
-    ...{ step, file, schema, rows, expected, allowTriggers, showValues },
-    batchRows: batchRows ?? Math.ceil(rows.length / 5),
-  };
+  return { step, file, schema, rows, expected, batchRows, allowTriggers, showValues };
 }
 
 async function readStep(
@@ -122,7 +126,7 @@ async function readStep(
   }
   if (backfill !== undefined) {
     if (!isDefinition(backfill) || backfill.kind !== 'backfill')
-      throw invalidOption('backfill', msg('the result of defineBackfill()'), backfill);
+      throw invalid('backfill', msg('the result of defineBackfill()'), backfill);
     return { step: { ...backfill, name: 'backfill', path: WHAT }, file: undefined };
   }
   const path = pathOf(file);
@@ -149,7 +153,7 @@ function checkedSchema(schema: unknown): Subject['schema'] {
     const isSql = typeof part === 'string' && part.trim() !== '';
     const isStep = isDefinition(part) && (part.kind === 'schema' || part.kind === 'sql');
     if (!isSql && !isStep)
-      throw invalidOption('schema', msg('SQL, or steps by defineSchemaStep() or defineSqlStep()'), part);
+      throw invalid('schema', msg('SQL, or steps by defineSchemaStep() or defineSqlStep()'), part);
   }
   return parts as Subject['schema'];
 }
@@ -163,13 +167,13 @@ const isCellValue = (value: unknown): boolean =>
   value instanceof Uint8Array;
 
 function checkRows(option: 'rows' | 'expected', rows: unknown): void {
-  if (!Array.isArray(rows)) throw invalidOption(option, msg('a list of rows'), rows);
+  if (!Array.isArray(rows)) throw invalid(option, msg('a list of rows'), rows);
   for (const [i, row] of (rows as unknown[]).entries()) {
     if (typeof row !== 'object' || row === null)
-      throw invalidOption(`${option}[${i}]`, msg('values by column'), row);
+      throw invalid(`${option}[${i}]`, msg('values by column'), row);
     for (const [column, value] of Object.entries(row))
       if (!isCellValue(value))
-        throw invalidOption(
+        throw invalid(
           `${option}[${i}].${column}`,
           msg('a string, a finite number, a bigint, bytes or null'),
           typeof value,
@@ -182,5 +186,5 @@ function refuseOtherCells(row: TestRow, names: readonly string[]): void {
   refuseUnknownOptions(row, names, `\`expected\` of ${WHAT}`, 'USAGE');
   const key = names[0] ?? '';
   if (!Object.keys(row).some((name) => isSameName(name, key)))
-    throw invalidOption('expected', msg('rows with their key, {key}', { key }), Object.keys(row).join(', '));
+    throw invalid('expected', msg('rows with their key, {key}', { key }), Object.keys(row).join(', '));
 }

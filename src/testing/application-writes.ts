@@ -1,13 +1,68 @@
 import type Database from 'better-sqlite3';
 import { identifier, isSameName } from '../db/sql.js';
-import type { Key } from '../ledger/keys.js';
 import { isSqliteError } from '../store-errors.js';
 import type { Baseline } from './baseline.js';
-import { columnIndex, isSame, readContents, type Table, tableDifference, tableOf } from './contents.js';
-import { differenceError } from './failure.js';
-import type { Subject } from './options.js';
-import { runDown, runUp } from './runs.js';
-import { asApplication, copyStore } from './seed.js';
+import { columnIndex, isSame, readContents, requireSameRows, type Table, tableOf } from './contents.js';
+import type { Key, Subject, TestRow } from './options.js';
+import {
+  asApplication,
+  copyStore,
+  insertRows,
+  makeStore,
+  requireVerified,
+  runDown,
+  runUp,
+  withReadOnly,
+} from './store.js';
+
+/**
+ * Runs `up` on some of the rows, writes the others after its first batch, and checks that all are filled as in the baseline.
+ *
+ * @returns number of rows written during the run
+ * @throws {BackfillTestError} `NOT_CAUGHT_UP`, `NOT_VERIFIED`
+ */
+export async function requireCatchUp(
+  subject: Subject,
+  seed: string,
+  path: string,
+  { after }: Baseline,
+): Promise<number> {
+  const { step } = subject;
+  const { early, late } = await split(subject, seed);
+  await makeStore(path, subject, early);
+  let isWritten = false;
+  const write = (): void => {
+    if (!isWritten) asApplication(path, (db) => insertRows(db, step.table, late));
+    isWritten = true;
+  };
+  const first = await runUp(subject, path, ({ event }) => {
+    if (event === 'batch_committed') write();
+  });
+  write(); // if the early rows needed no batch
+  const last = (await runUp(subject, path)) ?? first;
+  const when = ['after an `up` over all rows', 'if some were written while it ran'] as const;
+  await requireSameRows('NOT_CAUGHT_UP', step, tableOf(after, step), path, when);
+  requireVerified(last, 'if rows were written while `up` ran');
+  return late.length;
+}
+
+/** Splits the rows of the seed. Late rows have the last keys if keys only grow, else keys in between as well. */
+async function split(subject: Subject, seed: string): Promise<Record<'early' | 'late', readonly TestRow[]>> {
+  const { step } = subject;
+  const table = tableOf(await readContents(seed, step), step);
+  const [names, isGrowing] = await withReadOnly(seed, async ({ store }) => [
+    (await store.dialect.tableColumns(store, step.table)).flatMap(({ name, isGenerated }) =>
+      isGenerated ? [] : name,
+    ),
+    (await store.dialect.keyGrowth(store, step, null)) === 'growing',
+  ]);
+  const rows = [...table.rows.values()].map(
+    (row) => Object.fromEntries(names.map((name) => [name, row[columnIndex(table, name)]])) as TestRow,
+  );
+  const firstLate = Math.floor(rows.length * 0.75);
+  const isLate = (i: number): boolean => (isGrowing || rows.length < 4 ? i >= firstLate : i % 4 === 1);
+  return { early: rows.filter((_, i) => !isLate(i)), late: rows.filter((_, i) => isLate(i)) };
+}
 
 interface Cell {
   readonly key: Key;
@@ -41,15 +96,8 @@ export async function requirePreserved(
   );
   const isOther = ({ column }: { readonly column?: string }): boolean =>
     !step.columns.some(({ name }) => isSameName(name, column ?? ''));
-  const insist = async (expected: Table, when: readonly [string, string]): Promise<void> => {
-    const found = tableDifference(
-      step.table,
-      expected,
-      tableOf(await readContents(path, step), step),
-      isOther,
-    );
-    if (found) throw differenceError('NOT_PRESERVED', step, found, when);
-  };
+  const insist = async (expected: Table, ...when: [before: string, after: string]): Promise<void> =>
+    await requireSameRows('NOT_PRESERVED', step, expected, path, when, isOther);
 
   copyStore(seed, path);
   const early = writeCells(
@@ -58,14 +106,14 @@ export async function requirePreserved(
     cells.flatMap((column) => column.slice(0, 1)),
   );
   await runUp(subject, path); // not required to verify: a project-specific rule may reject the values
-  await insist(withCells(filled, early), ['before `up`, as the application had it,', 'after it']);
+  await insist(withCells(filled, early), 'before `up`, as the application had it,', 'after it');
   const late = writeCells(
     path,
     subject,
     cells.flatMap((column) => column.slice(1).slice(-1)),
   );
   await runDown(subject, path);
-  await insist(withCells(tableOf(before, step), [...early, ...late]), ['before `down`', 'after it']);
+  await insist(withCells(tableOf(before, step), [...early, ...late]), 'before `down`', 'after it');
   return early.length + late.length;
 }
 
