@@ -51,7 +51,9 @@ describe('lint', () => {
     const folder = join(root, 'src/lint/rules');
     const sources = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
     const names = sources.flatMap((text) =>
-      [...text.matchAll(/^ {2}name: '([\w-]+)',$/gm)].map(([, name]) => name),
+      [...text.matchAll(/^(?: {2}name: |export const \w+ = eachStatement\()'([\w-]+)',/gm)].map(
+        ([, name]) => name,
+      ),
     );
     expect(Object.keys(rows)).to.have.members(names);
     const page = readFileSync(join(root, 'docs/lint.md'), 'utf8');

@@ -7,10 +7,36 @@ import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError } from '../errors.js';
 import { english, msg, withTexts } from '../messages/message.js';
 import type { Step } from '../steps/step.js';
-import { BAD_DISABLE, disablesIn, filesOf, type StepFiles } from './disables.js';
-import { type LintHit, parseStep, type RuleContext } from './parsed-step.js';
-import { RULES } from './rules.js';
-import { storeFacts } from './store-facts.js';
+import { BAD_DISABLE, disablesIn, filesOf } from './disables.js';
+import { type LintHit, type LintRule, parseStep, type RuleContext, storeFacts } from './parsed-step.js';
+import { dataChangeInSqlStep, indexOnLargeTable, tableRebuild } from './rules/locks.js';
+import { newerSqlite } from './rules/newer-sqlite.js';
+import { conditionalCreate, downMissing, notReversible } from './rules/reversibility.js';
+import {
+  dropTableCascade,
+  notNullWithoutDefault,
+  refusedDefault,
+  renameInUse,
+  stringType,
+  uniqueIndexOnRows,
+} from './rules/schema-changes.js';
+
+/** All rules, in the order of their findings. docs/lint.md has a section for each. */
+const RULES: readonly LintRule[] = [
+  tableRebuild,
+  indexOnLargeTable,
+  dataChangeInSqlStep,
+  notNullWithoutDefault,
+  refusedDefault,
+  uniqueIndexOnRows,
+  downMissing,
+  notReversible,
+  conditionalCreate,
+  dropTableCascade,
+  renameInUse,
+  stringType,
+  newerSqlite,
+];
 
 /** Options of {@link lint}. */
 export interface LintOptions {
@@ -48,10 +74,10 @@ export interface LintResult {
   readonly findings: readonly Finding[];
 }
 
-interface StepWithFiles {
-  readonly step: Step;
-  readonly files: StepFiles;
-}
+/** Returns the step with its files. */
+const withFiles = (step: Step) => ({ step, files: filesOf(step.path) });
+
+type StepWithFiles = ReturnType<typeof withFiles>;
 
 /**
  * Finds unsafe parts of migration steps: long locks, lost data, statements that fail if a table has rows.
@@ -61,7 +87,7 @@ interface StepWithFiles {
  */
 export async function lint(steps: readonly Step[], options: LintOptions = {}): Promise<LintResult> {
   const { only = [], path, sqlite = libraryVersion(), folder = process.cwd() } = options;
-  const all = steps.map((step) => ({ step, files: filesOf(step.path) }));
+  const all = steps.map(withFiles);
   const wanted = only.map((name) => findStep(all, name, folder));
   const chosen = only.length === 0 ? all : all.filter((one) => wanted.includes(one));
   const lintAll = async (context: RuleContext): Promise<LintResult> => ({
@@ -98,19 +124,19 @@ async function findingsOf(
   context: RuleContext,
   folder: string,
 ): Promise<Finding[]> {
-  const linted = parseStep(step);
-  const names = RULES.map(({ name }) => name);
+  const texts = files.all.map((path) => readFileSync(path, 'utf8'));
   const { rules: silent, bad } = disablesIn(
-    files.all.map((path) => readFileSync(path, 'utf8')),
-    names,
+    texts,
+    RULES.map(({ name }) => name),
   );
+  const file = relative(folder, files.file);
   const asFinding =
     (rule: string) =>
     ({ message, suggestion, statement }: LintHit): Finding =>
       withTexts(
         {
           step: step.name,
-          file: relative(folder, files.file),
+          file,
           rule,
           message: english(message),
           suggestion: english(suggestion),
@@ -118,11 +144,10 @@ async function findingsOf(
         },
         { message, suggestion },
       );
-  return [
-    ...bad.map(asFinding(BAD_DISABLE)),
-    ...(await flatMapEach(
-      RULES.filter(({ name }) => !silent.has(name)),
-      async ({ name, check }) => (await check(linted, context)).map(asFinding(name)),
-    )),
-  ];
+  const linted = parseStep(step);
+  const found = await flatMapEach(
+    RULES.filter(({ name }) => !silent.has(name)),
+    async ({ name, check }) => (await check(linted, context)).map(asFinding(name)),
+  );
+  return [...bad.map(asFinding(BAD_DISABLE)), ...found];
 }

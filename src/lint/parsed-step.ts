@@ -1,9 +1,11 @@
+import type { Store } from '../db/connection.js';
+import { foldCase, identifier } from '../db/sql.js';
 import { flatMapEach } from '../each.js';
+import { tableBytes } from '../engine/sqlite/inspect.js';
 import type { Message } from '../messages/message.js';
 import type { Step } from '../steps/step.js';
 import { sqlFor } from '../steps/values.js';
 import { type Operation, readStatement, type Statement } from './statement.js';
-import type { StoreFacts } from './store-facts.js';
 
 /** A step with its parsed SQL. */
 export interface ParsedStep {
@@ -49,22 +51,28 @@ export interface LintRule {
   readonly check: (step: ParsedStep, context: RuleContext) => Promise<readonly LintHit[]>;
 }
 
-/** A rule that examines each statement of `up` by itself. */
-export interface StatementRule {
-  readonly name: string;
-  readonly find: (
-    operation: Operation,
-    step: ParsedStep,
-    context: RuleContext,
-  ) => Promise<LintHit | undefined>;
-}
+/** Examines an operation of `up`. */
+type Examine<Kind> = (
+  operation: Operation & { readonly kind: Kind },
+  step: ParsedStep,
+  context: RuleContext,
+) => LintHit | undefined | Promise<LintHit | undefined>;
 
-/** Converts a rule about statements. */
-export const eachStatement = ({ name, find }: StatementRule): LintRule => ({
+/**
+ * Returns a rule that examines each statement of `up` by itself.
+ *
+ * @param find by kind of operation; statements without one are safe
+ */
+export const eachStatement = (
+  name: string,
+  find: { readonly [Kind in Operation['kind']]?: Examine<Kind> },
+): LintRule => ({
   name,
   check: async (step, context) =>
     await flatMapEach(step.up, async (statement) => {
-      const found = await find(statement.operation, step, context);
+      const { operation } = statement;
+      const examine = find[operation.kind] as Examine<Operation['kind']> | undefined;
+      const found = await examine?.(operation, step, context);
       return found ? [{ ...found, statement }] : [];
     }),
 });
@@ -115,4 +123,43 @@ export function rebuiltTables({ up, createdTables }: ParsedStep): ReadonlyMap<st
         : [],
     ),
   );
+}
+
+/** Maximum rows that may be changed in one statement: two batches of the default size. */
+const SMALL_TABLE_ROWS = 10_000;
+
+/** Facts about the tables of a store. Names are in folded case. */
+export type StoreFacts = ReturnType<typeof storeFacts>;
+
+/** Returns functions that read facts from a store. */
+export function storeFacts(store: Store) {
+  const hasMoreRows = async (table: string, than: number): Promise<boolean> =>
+    (await store.dialect.hasTable(store, table)) &&
+    (await store.project.get(`SELECT 1 FROM ${identifier(table)} LIMIT 1 OFFSET ${than}`)) !== undefined;
+  const names = async (sql: string, table: string): Promise<string[]> =>
+    (await store.pluck<string | null>(sql, table, table)).map((name) => foldCase(name ?? ''));
+  return {
+    /** Checks whether the table exists and has a row. */
+    hasRows: async (table: string) => await hasMoreRows(table, 0),
+    /** Checks whether the table exists and has more rows than one statement may change. */
+    hasManyRows: async (table: string) => await hasMoreRows(table, SMALL_TABLE_ROWS),
+    /** Returns the bytes of the table without its indexes; 0 if it does not exist. */
+    bytes: async (table: string) => await tableBytes(store, table),
+    /** Returns the tables with a foreign key to this one. */
+    referrers: async (table: string) =>
+      await names(
+        `SELECT DISTINCT m.name FROM sqlite_schema AS m JOIN pragma_foreign_key_list(m.name) AS f
+        WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE AND m.name <> ? COLLATE NOCASE ORDER BY m.name`,
+        table,
+      ),
+    /** Returns the columns that each identify a row of the table. */
+    uniqueColumns: async (table: string) =>
+      await names(
+        `WITH c AS (SELECT name, pk FROM pragma_table_info(?)),
+          i AS (SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial)
+        SELECT name FROM c WHERE pk = 1 AND (SELECT max(pk) FROM c) = 1
+        UNION SELECT min(x.name) FROM i JOIN pragma_index_info(i.name) AS x GROUP BY i.name HAVING count(*) = 1`,
+        table,
+      ),
+  };
 }

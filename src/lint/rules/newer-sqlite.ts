@@ -1,8 +1,7 @@
 import { type MessageValue, msg, type PlainText } from '../../messages/message.js';
 import { compareVersions, parseVersion } from '../../version.js';
 import type { LintRule } from '../parsed-step.js';
-import type { Statement } from '../statement.js';
-import { hasSequence, indexOfSequence, isToken } from '../tokens.js';
+import { hasSequence, indexOfSequence, isToken, type Statement } from '../statement.js';
 
 /** A part of SQL with the version of SQLite that introduced it. */
 interface Feature {
@@ -77,33 +76,25 @@ const FEATURES: readonly Feature[] = [
   },
 ];
 
-/** Functions with the version that introduced them; mathematical ones are optional parts of SQLite. */
-const FUNCTIONS: Readonly<Record<string, string>> = {
-  IIF: '3.32',
-  CEIL: '3.35',
-  FLOOR: '3.35',
-  LN: '3.35',
-  MOD: '3.35',
-  POW: '3.35',
-  POWER: '3.35',
-  SIGN: '3.35',
-  SQRT: '3.35',
-  FORMAT: '3.38',
-  UNIXEPOCH: '3.38',
-  UNHEX: '3.41',
-  JSON_ERROR_POSITION: '3.42',
-  OCTET_LENGTH: '3.43',
-  TIMEDIFF: '3.43',
-  CONCAT: '3.44',
-  CONCAT_WS: '3.44',
-  STRING_AGG: '3.44',
-  JSONB: '3.45',
-  JSONB_EXTRACT: '3.45',
-  JSONB_SET: '3.45',
-  JSON_PRETTY: '3.46',
-  IF: '3.48',
-  UNISTR: '3.50',
+/** Functions by the version that introduced them; mathematical ones are optional parts of SQLite. */
+const FUNCTIONS_SINCE = {
+  3.32: ['IIF'],
+  3.35: ['CEIL', 'FLOOR', 'LN', 'MOD', 'POW', 'POWER', 'SIGN', 'SQRT'],
+  3.38: ['FORMAT', 'UNIXEPOCH'],
+  3.41: ['UNHEX'],
+  3.42: ['JSON_ERROR_POSITION'],
+  3.43: ['OCTET_LENGTH', 'TIMEDIFF'],
+  3.44: ['CONCAT', 'CONCAT_WS', 'STRING_AGG'],
+  3.45: ['JSONB', 'JSONB_EXTRACT', 'JSONB_SET'],
+  3.46: ['JSON_PRETTY'],
+  3.48: ['IF'],
+  '3.50': ['UNISTR'],
 };
+
+/** The version that introduced a function, by its name. */
+const FUNCTIONS: ReadonlyMap<string, string> = new Map(
+  Object.entries(FUNCTIONS_SINCE).flatMap(([since, names]) => names.map((name) => [name, since] as const)),
+);
 
 /** Returns the depth of a column's constraints: in the list of a new table, or after ADD COLUMN. */
 const columnDepth = ({ operation }: Statement): number => (operation.kind === 'create-table' ? 1 : 0);
@@ -135,7 +126,7 @@ function usedIn(statement: Statement): { readonly what: MessageValue; readonly s
   const called = tokens.flatMap(({ kind, text }, i) => {
     const isCall =
       kind === 'word' && isToken(tokens[i + 1], '(') && !NAMES_TABLE.test(tokens[i - 1]?.text ?? '');
-    const since = isCall ? FUNCTIONS[text] : undefined;
+    const since = isCall ? FUNCTIONS.get(text) : undefined;
     return since === undefined ? [] : [{ what: `${text.toLowerCase()}()`, since }];
   });
   const used = FEATURES.filter(({ isIn }) => isIn(statement));

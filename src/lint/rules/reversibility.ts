@@ -1,8 +1,14 @@
 import { foldCase } from '../../db/sql.js';
 import { type Message, msg } from '../../messages/message.js';
-import { eachStatement, hit, type LintRule, type ParsedStep, rebuiltTables } from '../parsed-step.js';
-import type { Operation } from '../statement.js';
-import { nameOf } from '../tokens.js';
+import {
+  eachStatement,
+  hit,
+  type LintHit,
+  type LintRule,
+  type ParsedStep,
+  rebuiltTables,
+} from '../parsed-step.js';
+import { nameOf, type Operation } from '../statement.js';
 
 /** Finds steps that cannot be reverted. */
 export const downMissing: LintRule = {
@@ -20,55 +26,34 @@ export const downMissing: LintRule = {
 };
 
 /** Finds data loss in `up` that `down` does not restore. */
-export const notReversible = eachStatement({
-  name: 'not-reversible',
-  async find(operation, step) {
-    const loss = dataLossOf(step, operation);
-    if (loss === undefined || isRestoredByDown(step, loss.table)) return undefined;
-    return hit(
-      msg('{what}, which no `down` restores', { what: loss.what }),
-      msg(
-        'Keep the old values in a table that the step creates and `down` reads; or fill a new column with defineBackfill(), whose `down` is exact',
-      ),
-    );
+export const notReversible = eachStatement('not-reversible', {
+  drop({ what, name: table }, step) {
+    if (what !== 'TABLE' || [...rebuiltTables(step).values()].includes(table)) return undefined;
+    return loss(step, table, msg('Drops the table {table} with its rows', { table }));
+  },
+  'drop-column'({ table, name: column }, step) {
+    if (isOwnColumn(step, table, column)) return undefined;
+    return loss(step, table, msg('Drops the column {column} of {table} with its values', { column, table }));
+  },
+  delete: ({ table }, step) => loss(step, table, msg('Deletes rows of {table}', { table })),
+  update({ table, columns }, step) {
+    if (columns.every((name) => isOwnColumn(step, table, name))) return undefined;
+    return loss(step, table, msg('Overwrites values of {table}', { table }));
+  },
+  insert({ table, replaces }, step) {
+    return replaces ? loss(step, table, msg('Overwrites rows of {table}', { table })) : undefined;
   },
 });
 
-/** Returns the data loss of a statement, and its table. */
-function dataLossOf(step: ParsedStep, operation: Operation): { what: Message; table: string } | undefined {
-  const { createdTables } = step;
-  switch (operation.kind) {
-    case 'drop': {
-      const isGone = operation.what === 'TABLE' && !createdTables.has(operation.name);
-      if (!isGone || [...rebuiltTables(step).values()].includes(operation.name)) return undefined;
-      const table = operation.name;
-      return { what: msg('Drops the table {table} with its rows', { table }), table };
-    }
-    case 'drop-column': {
-      const { table, name: column } = operation;
-      if (createdTables.has(table) || isOwnColumn(step, table, column)) return undefined;
-      return { what: msg('Drops the column {column} of {table} with its values', { column, table }), table };
-    }
-    case 'delete': {
-      const { table } = operation;
-      return createdTables.has(table)
-        ? undefined
-        : { what: msg('Deletes rows of {table}', { table }), table };
-    }
-    case 'update': {
-      const { table, columns } = operation;
-      if (createdTables.has(table) || columns.every((name) => isOwnColumn(step, table, name)))
-        return undefined;
-      return { what: msg('Overwrites values of {table}', { table }), table };
-    }
-    case 'insert': {
-      const { table, replaces } = operation;
-      if (!replaces || createdTables.has(table)) return undefined;
-      return { what: msg('Overwrites rows of {table}', { table }), table };
-    }
-    default:
-      return undefined;
-  }
+/** Returns the finding about a data loss, unless the step creates the table or `down` restores its contents. */
+function loss(step: ParsedStep, table: string, what: Message): LintHit | undefined {
+  if (step.createdTables.has(table) || isRestoredByDown(step, table)) return undefined;
+  return hit(
+    msg('{what}, which no `down` restores', { what }),
+    msg(
+      'Keep the old values in a table that the step creates and `down` reads; or fill a new column with defineBackfill(), whose `down` is exact',
+    ),
+  );
 }
 
 /** Checks whether the step itself adds this column. */
@@ -108,18 +93,21 @@ function targetOf(operation: Operation): string | undefined {
   }
 }
 
+function dropsExisting(
+  { name, isConditional }: { readonly name: string; readonly isConditional: boolean },
+  { down = [] }: ParsedStep,
+): LintHit | undefined {
+  const isDropped = down.some(({ operation }) => operation.kind === 'drop' && operation.name === name);
+  if (!isConditional || !isDropped) return undefined;
+  return hit(
+    msg('Creates {name} only if it does not exist, but `down` drops it even if it existed before', { name }),
+    msg('Remove IF NOT EXISTS: no step runs twice'),
+  );
+}
+
 /** Finds objects that may have existed before the step and that `down` drops. */
-export const conditionalCreate = eachStatement({
-  name: 'conditional-create',
-  async find(created, { down = [] }) {
-    if (!('isConditional' in created && created.isConditional)) return undefined;
-    const { name } = created;
-    if (!down.some(({ operation }) => operation.kind === 'drop' && operation.name === name)) return undefined;
-    return hit(
-      msg('Creates {name} only if it does not exist, but `down` drops it even if it existed before', {
-        name,
-      }),
-      msg('Remove IF NOT EXISTS: no step runs twice'),
-    );
-  },
+export const conditionalCreate = eachStatement('conditional-create', {
+  'create-table': dropsExisting,
+  'create-index': dropsExisting,
+  'create-other': dropsExisting,
 });
