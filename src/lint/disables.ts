@@ -7,14 +7,6 @@ import { hit, type LintHit } from './parsed-step.js';
 /** Rule of findings about invalid comments. It cannot be disabled. */
 export const BAD_DISABLE = 'bad-disable';
 
-/** Comments in the files of a step. */
-export interface Disables {
-  /** Disabled rules. */
-  readonly rules: ReadonlySet<string>;
-  /** Findings about invalid comments. */
-  readonly bad: readonly LintHit[];
-}
-
 /** A comment on a separate line: anywhere else it could be part of a text. */
 const DISABLE = /^[ \t]*\/\/[ \t]*backfill-lint-disable\b[ \t]*(\S*)[ \t]*(.*)$/gm;
 
@@ -24,7 +16,7 @@ const DISABLE = /^[ \t]*\/\/[ \t]*backfill-lint-disable\b[ \t]*(\S*)[ \t]*(.*)$/
  * @param texts contents of the files; a comment in two of them counts once
  * @param known names of all rules
  */
-export function disablesIn(texts: readonly string[], known: readonly string[]): Disables {
+export function disablesIn(texts: readonly string[], known: readonly string[]) {
   const rules = new Set<string>();
   const bad = new Map<string, LintHit>();
   for (const [, rule = '', reason = ''] of texts.flatMap((text) => [...text.matchAll(DISABLE)])) {
@@ -41,26 +33,28 @@ export function disablesIn(texts: readonly string[], known: readonly string[]): 
       rules.add(rule);
     }
   }
-  return { rules, bad: [...bad.values()] };
-}
-
-/** The loaded file of a step, and its source. */
-export interface StepFiles {
-  /** The file to edit: the source if it is known and exists, else the loaded file. */
-  readonly file: string;
-  /** Both files: a compiler may have dropped comments. */
-  readonly all: readonly string[];
+  return {
+    /** Disabled rules. */
+    rules,
+    /** Findings about invalid comments. */
+    bad: [...bad.values()],
+  };
 }
 
 /**
- * Finds the source of a compiled step by the source map next to it.
+ * Returns the loaded file of a step, and the source of a compiled one by the source map next to it.
  *
  * @see https://tc39.es/ecma426/
  */
-export function filesOf(path: string): StepFiles {
+export function filesOf(path: string) {
   const map = `${path}.map`;
   const source = existsSync(map) ? sourceIn(map) : undefined;
-  return source === undefined ? { file: path, all: [path] } : { file: source, all: [path, source] };
+  return {
+    /** The file to edit: the source if it is known and exists, else the loaded file. */
+    file: source ?? path,
+    /** Both files: a compiler may have dropped comments. */
+    all: source === undefined ? [path] : [path, source],
+  };
 }
 
 function sourceIn(map: string): string | undefined {

@@ -8,17 +8,7 @@ import { sqlFor } from '../steps/values.js';
 import { type Operation, readStatement, type Statement } from './statement.js';
 
 /** A step with its parsed SQL. */
-export interface ParsedStep {
-  readonly step: Step;
-  /** Statements of a SQL step's `up`; empty for other steps. */
-  readonly up: readonly Statement[];
-  /** Statements of its `down`; undefined if a SQL step has none. */
-  readonly down: readonly Statement[] | undefined;
-  /** Conditions, and queries of checks. */
-  readonly otherSql: readonly Statement[];
-  /** Tables that `up` creates, which therefore have no rows of the application. */
-  readonly createdTables: ReadonlySet<string>;
-}
+export type ParsedStep = ReturnType<typeof parseStep>;
 
 /** Facts besides the step. */
 export interface RuleContext {
@@ -78,19 +68,22 @@ export const eachStatement = (
 });
 
 /** Parses the SQL of a step. */
-export function parseStep(step: Step): ParsedStep {
+export function parseStep(step: Step) {
   const isSql = step.kind === 'sql';
   const up = isSql ? step.up.map(readStatement) : [];
+  const created = up.flatMap(({ operation }) =>
+    operation.kind === 'create-table' && !operation.isConditional ? [operation.name] : [],
+  );
   return {
     step,
+    /** Statements of a SQL step's `up`; empty for other steps. */
     up,
+    /** Statements of its `down`; undefined if a SQL step has none. */
     down: isSql ? step.down?.map(readStatement) : [],
+    /** Conditions, and queries of checks. */
     otherSql: otherSqlOf(step).map(readStatement),
-    createdTables: new Set(
-      up.flatMap(({ operation }) =>
-        operation.kind === 'create-table' && !operation.isConditional ? [operation.name] : [],
-      ),
-    ),
+    /** Tables that `up` creates, which therefore have no rows of the application. */
+    createdTables: new Set(created),
   };
 }
 

@@ -86,10 +86,8 @@ const DAY_MS = 86_400_000;
 /**
  * Returns a function that formats instants on an axis, in UTC: the part that differs, and on a second line the common part where it
  * changes. The format is the same in every language.
- *
- * @param spanMs milliseconds from the first to the last instant
  */
-export function timeTick(spanMs: number): (time: Date, index: number, all?: readonly Date[]) => string {
+function timeTick(spanMs: number): (time: Date, index: number, all?: readonly Date[]) => string {
   const lines = (time: Date): readonly [string, string] => {
     const text = time.toISOString();
     if (spanMs > 900 * DAY_MS) return [text.slice(0, 7), ''];
@@ -102,6 +100,15 @@ export function timeTick(spanMs: number): (time: Date, index: number, all?: read
     return index > 0 && before && lines(before)[1] === lower ? upper : `${upper}\n${lower}`;
   };
 }
+
+/**
+ * Returns an axis of instants at the bottom.
+ *
+ * @param ticks approximate number of ticks
+ * @param spanMs milliseconds from the first to the last instant
+ */
+export const timeAxis = (ticks: number, spanMs: number): Plot.Markish =>
+  Plot.axisX({ ticks, tickFormat: timeTick(spanMs), label: null });
 
 /** Possible ticks of a lag axis, in seconds. */
 const LAG_TICKS = [

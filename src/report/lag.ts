@@ -2,10 +2,10 @@ import * as Plot from '@observablehq/plot';
 import { count, instantUtc, seconds } from '../format.js';
 import type { LagFigures } from '../verify/times.js';
 import type { BackfillFacts } from './collect.js';
-import { countTick, draw, lagTick, lagTicks, line, timeTick } from './draw.js';
+import { countTick, draw, lagTick, lagTicks, line, timeAxis } from './draw.js';
 import { figure, number, type RenderContext, table, whole } from './elements.js';
 import { type Html, html } from './html.js';
-import type { HistogramBin, LagBucket, LagSeries } from './lag-series.js';
+import type { LagSeries } from './lag-series.js';
 
 /** Renders the distribution of lags between two columns, their course over time, and the slowest rows. */
 export function lagSection(
@@ -20,22 +20,21 @@ export function lagSection(
 ${spreadFigure(lag, context)}${timeFigure(lag, columns.to, context)}${slowestTable(slowest, context)}`;
 }
 
+/** Joins those sentences that apply. */
+const sentences = (...all: readonly (string | false)[]): string =>
+  all.filter((sentence) => sentence !== false).join(' ');
+
 function spreadFigure({ bars, rows, negative, zero }: LagSeries, context: RenderContext): Html {
   const { say } = context;
   const title = say('Distribution of lags');
-  const caption = [
+  const caption = sentences(
     say('Number of rows by lag, for {rows} rows, on a logarithmic scale.', { rows: count(rows) }),
-    ...(negative > 0
-      ? [
-          say('{rows} rows have the second time before the first; they are not drawn.', {
-            rows: count(negative),
-          }),
-        ]
-      : []),
-    ...(zero > 0
-      ? [say('{rows} rows have the same time twice; they are not drawn.', { rows: count(zero) })]
-      : []),
-  ].join(' ');
+    negative > 0 &&
+      say('{rows} rows have the second time before the first; they are not drawn.', {
+        rows: count(negative),
+      }),
+    zero > 0 && say('{rows} rows have the same time twice; they are not drawn.', { rows: count(zero) }),
+  );
   if (bars.length === 0) return html`<p><strong>${title}</strong> ${caption}</p>`;
   const chart = (label: string): Html => histogram(label, bars, say('Rows'));
   const data = table(title, bars, [
@@ -47,7 +46,7 @@ function spreadFigure({ bars, rows, negative, zero }: LagSeries, context: Render
 }
 
 /** Draws the number of rows by lag. */
-function histogram(label: string, bars: readonly HistogramBin[], rows: string): Html {
+function histogram(label: string, bars: LagSeries['bars'], rows: string): Html {
   const from = bars[0]?.fromSeconds ?? 1;
   const to = bars.at(-1)?.toSeconds ?? 10;
   return draw(label, ({ width, isNarrow }) => ({
@@ -81,17 +80,15 @@ function timeFigure(
   if (buckets.length === 0) return undefined;
   const { say } = context;
   const title = say('Lag over time');
-  const width = seconds(bucketMs / 1000);
-  const caption = [
+  const caption = sentences(
     say('Median (p50) and 95th percentile (p95) of the lag, by {column}, in steps of {width}.', {
       column,
-      width,
+      width: seconds(bucketMs / 1000),
     }),
     say('Percentiles over time are within one percent of the exact value.'),
-    ...(outside > 0
-      ? [say('{rows} rows are too far from the others in time to be drawn.', { rows: count(outside) })]
-      : []),
-  ].join(' ');
+    outside > 0 &&
+      say('{rows} rows are too far from the others in time to be drawn.', { rows: count(outside) }),
+  );
   const legend = [
     ['series-1', 'p50'],
     ['series-2 dashed', 'p95'],
@@ -107,7 +104,7 @@ function timeFigure(
 }
 
 /** Draws the median and the 95th percentile by time. */
-function overTime(label: string, buckets: readonly LagBucket[], bucketMs: number, lag: string): Html {
+function overTime(label: string, buckets: LagSeries['buckets'], bucketMs: number, lag: string): Html {
   const points = buckets.map((bucket) => ({ ...bucket, time: new Date(bucket.startMs + bucketMs / 2) }));
   const values = buckets.flatMap(({ p50Seconds, p95Seconds }) => [p50Seconds, p95Seconds]);
   const [min, max] = [Math.min(...values), Math.max(...values)];
@@ -127,11 +124,7 @@ function overTime(label: string, buckets: readonly LagBucket[], bucketMs: number
       x: { type: 'utc', domain: [new Date(startMs), new Date(endMs)], label: null },
       y: { type: isLog ? 'log' : 'linear', domain, label: lag },
       marks: [
-        Plot.axisX({
-          ticks: isNarrow ? 3 : Math.floor(width / 110),
-          tickFormat: timeTick(endMs - startMs),
-          label: null,
-        }),
+        timeAxis(isNarrow ? 3 : Math.floor(width / 110), endMs - startMs),
         Array.isArray(ticks)
           ? Plot.axisY(ticks, { text: lagTick, label: lag })
           : Plot.axisY({ ticks, tickFormat: lagTick, label: lag }),

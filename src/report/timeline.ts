@@ -2,7 +2,7 @@ import * as Plot from '@observablehq/plot';
 import { duration, instantUtc } from '../format.js';
 import type { PlainText } from '../messages/message.js';
 import type { ReportFacts } from './collect.js';
-import { draw, nameAxis, timeTick } from './draw.js';
+import { draw, nameAxis, timeAxis } from './draw.js';
 import { badge, figure, number, type RenderContext, table, whole } from './elements.js';
 import { type Html, html } from './html.js';
 
@@ -13,18 +13,11 @@ export function timelineSection(facts: ReportFacts, context: RenderContext): Htm
   const title = say('Timeline');
   const caption = say('Times of commands, steps, runs and recorded verdicts.');
   const chart = (label: string): Html => timelineChart(label, events);
+  const data = html`${commandsTable(facts, context)}${verdictsTable(facts, context)}`;
   const body =
     events.length === 0
       ? html`<p>${say('No command has changed this store yet.')}</p>`
-      : figure(
-          {
-            title,
-            caption,
-            chart,
-            data: html`${commandsTable(facts, context)}${verdictsTable(facts, context)}`,
-          },
-          context,
-        );
+      : figure({ title, caption, chart, data }, context);
   return html`<section><h2>${title}</h2>
 <h3>${say('Steps')}</h3>
 ${stepsTable(facts, context)}${body}</section>
@@ -93,11 +86,7 @@ function timelineChart(label: string, events: readonly TimelineEvent[]): Html {
       x: { type: 'utc', domain: [new Date(minMs - marginMs), new Date(maxMs + marginMs)], label: null },
       y: { type: 'band', domain: ids, label: null },
       marks: [
-        Plot.axisX({
-          ticks: isNarrow ? 2 : Math.floor(width / 140),
-          tickFormat: timeTick(maxMs - minMs + 2 * marginMs),
-          label: null,
-        }),
+        timeAxis(isNarrow ? 2 : Math.floor(width / 140), maxMs - minMs + 2 * marginMs),
         axis,
         Plot.gridY(ids),
         Plot.ruleY(data, {

@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import { identifier, isSameName } from '../db/sql.js';
 import { isSqliteError } from '../store-errors.js';
 import type { Baseline } from './baseline.js';
-import { columnIndex, isSame, readContents, requireSameRows, type Table, tableOf } from './contents.js';
+import { columnIndex, isSame, readContents, requireSame, rowsOf, type Table, tableOf } from './contents.js';
 import type { Key, Subject, TestRow } from './options.js';
 import {
   asApplication,
@@ -41,7 +41,7 @@ export async function requireCatchUp(
   write(); // if the early rows needed no batch
   const last = (await runUp(subject, path)) ?? first;
   const when = ['after an `up` over all rows', 'if some were written while it ran'] as const;
-  await requireSameRows('NOT_CAUGHT_UP', step, tableOf(after, step), path, when);
+  await requireSame('NOT_CAUGHT_UP', step, rowsOf(step, tableOf(after, step)), path, when);
   requireVerified(last, 'if rows were written while `up` ran');
   return late.length;
 }
@@ -97,7 +97,7 @@ export async function requirePreserved(
   const isOther = ({ column }: { readonly column?: string }): boolean =>
     !step.columns.some(({ name }) => isSameName(name, column ?? ''));
   const insist = async (expected: Table, ...when: [before: string, after: string]): Promise<void> =>
-    await requireSameRows('NOT_PRESERVED', step, expected, path, when, isOther);
+    await requireSame('NOT_PRESERVED', step, rowsOf(step, expected), path, when, isOther);
 
   copyStore(seed, path);
   const early = writeCells(

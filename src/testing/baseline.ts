@@ -8,20 +8,14 @@ import type { Key, Subject, TestRow } from './options.js';
 import { bound, copyStore, type LedgerState, readLedger, requireVerified, runDown, runUp } from './store.js';
 
 /** State of the store around an uninterrupted `up`, with which all other runs are compared. */
-export interface Baseline {
-  readonly before: StoreContents;
-  readonly after: StoreContents;
-  readonly ledger: LedgerState;
-  readonly rowsInScope: number;
-  readonly expectedCells: number;
-}
+export type Baseline = Awaited<ReturnType<typeof requireRoundTrip>>;
 
 /**
  * Runs `up`, `down` and `up` on a copy of the seed, and checks the store after each.
  *
  * @throws {BackfillTestError} for the first difference
  */
-export async function requireRoundTrip(subject: Subject, seed: string, path: string): Promise<Baseline> {
+export async function requireRoundTrip(subject: Subject, seed: string, path: string) {
   const { step } = subject;
   const isFilled = ({ table, column = '', left }: Difference): boolean =>
     table === step.table && left === null && step.columns.some(({ name }) => isSameName(name, column));

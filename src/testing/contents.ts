@@ -67,64 +67,52 @@ export const columnIndex = ({ columns }: Table, name: string): number =>
 export const isSame = (left: unknown, right: unknown): boolean =>
   Buffer.isBuffer(left) ? Buffer.isBuffer(right) && left.equals(right) : left === right;
 
-/** Checks whether to ignore a difference. */
-type Passes = (difference: Difference) => boolean;
+/** Expected contents of a store; without a schema, of these tables alone. */
+type Expected = Pick<StoreContents, 'tables'> & Partial<StoreContents>;
 
-const passesNone: Passes = () => false;
+/** Returns the expected contents of the backfill's table alone. */
+export const rowsOf = ({ table: name }: BackfillStep, table: Table): Expected => ({
+  tables: new Map([[name, table]]),
+});
 
 /**
  * Checks that a store is as expected.
  *
  * @param when phrases for the two states, such as `after \`up\``
- * @param passes checks whether to ignore a difference. Default: ignores none
+ * @param passes checks whether to ignore a difference between two cells. Default: ignores none
  * @throws {BackfillTestError} `code` for the first difference
  */
 export async function requireSame(
   code: BackfillTestCode,
   step: BackfillStep,
-  expected: StoreContents,
+  { tables, schema }: Expected,
   path: string,
   when: readonly [expected: string, found: string],
-  passes: Passes = passesNone,
+  passes: (difference: Difference) => boolean = () => false,
 ): Promise<void> {
   const contents = await readContents(path, step);
-  for (const [name, table] of expected.tables) {
-    const found = tableDifference(name, table, contents.tables.get(name), passes);
-    if (found) throw differenceError(code, step, found, when);
+  for (const [name, table] of tables) {
+    for (const found of differences(name, table, contents.tables.get(name)))
+      if (found.column === undefined || !passes(found)) throw differenceError(code, step, found, when);
   }
-  if (expected.schema.join('\n') !== contents.schema.join('\n'))
+  if (schema && schema.join('\n') !== contents.schema.join('\n'))
     throw differenceError(code, step, { table: 'The schema' }, when);
 }
 
-/** Like {@link requireSame}, for the backfill's table alone. */
-export async function requireSameRows(
-  code: BackfillTestCode,
-  step: BackfillStep,
-  expected: Table,
-  path: string,
-  when: readonly [expected: string, found: string],
-  passes: Passes = passesNone,
-): Promise<void> {
-  const table = tableOf(await readContents(path, step), step);
-  const found = tableDifference(step.table, expected, table, passes);
-  if (found) throw differenceError(code, step, found, when);
-}
-
-function tableDifference(
-  table: string,
-  left: Table,
-  right: Table | undefined,
-  passes: Passes,
-): Difference | undefined {
-  if (!right || foldCase(left.columns.join()) !== foldCase(right.columns.join())) return { table };
+/** Yields the differences between two states of a table. */
+function* differences(table: string, left: Table, right: Table | undefined): Generator<Difference> {
+  if (!right || foldCase(left.columns.join()) !== foldCase(right.columns.join())) {
+    yield { table };
+    return;
+  }
   for (const [key, row] of left.rows) {
     const other = right.rows.get(key);
-    if (!other) return { table, key, left: row };
-    for (const [i, column] of left.columns.entries()) {
-      const difference = { table, key, column, left: row[i], right: other[i] };
-      if (!isSame(row[i], other[i]) && !passes(difference)) return difference;
+    if (!other) {
+      yield { table, key, left: row };
+      continue;
     }
+    for (const [i, column] of left.columns.entries())
+      if (!isSame(row[i], other[i])) yield { table, key, column, left: row[i], right: other[i] };
   }
-  for (const [key, row] of right.rows) if (!left.rows.has(key)) return { table, key, right: row };
-  return undefined;
+  for (const [key, row] of right.rows) if (!left.rows.has(key)) yield { table, key, right: row };
 }

@@ -114,7 +114,7 @@ async function testIn(folder: string, subject: Subject): Promise<TestBackfillRes
       rowsInScope,
       cellsFilled: ledger.cells.length,
       skips: ledger.skips,
-      batches: ledger.batches.length,
+      batches: ledger.batches,
       interruptions: await requireResumption(subject, seed, paths[1], filled, injector),
       interruptedBy: injector.by,
       expectedCells,

@@ -4,13 +4,7 @@ import { identifier } from '../db/sql.js';
 import { connect } from '../db/sqlite/connection.js';
 import { flatMapEach } from '../each.js';
 import { BackfillError, toBackfillError } from '../errors.js';
-import type {
-  BackfillSkips,
-  CellValue,
-  SchemaStepDefinition,
-  SqlStepDefinition,
-  Verification,
-} from '../index.js';
+import type { CellValue, SchemaStepDefinition, SqlStepDefinition, Verification } from '../index.js';
 import { type MessageValue, msg } from '../messages/message.js';
 import { down } from '../migrate/down.js';
 import type { MigratorOptions } from '../migrate/options.js';
@@ -169,30 +163,24 @@ export function requireVerified(verification: Verification | undefined, when: st
 }
 
 /** Records of a backfill in the ledger. */
-export interface LedgerState {
-  /** Numbers of the batches, first to last. */
-  readonly batches: readonly number[];
-  readonly rowsScanned: number;
-  /** Filled cells with their batch; one that was filled twice is listed twice. */
-  readonly cells: readonly { readonly key: Key; readonly column: string; readonly batch: number }[];
-  readonly skips: BackfillSkips['skips'];
-  /** Whether the backfill is in the ledger. */
-  readonly isStarted: boolean;
-}
+export type LedgerState = Awaited<ReturnType<typeof readLedger>>;
 
 /** Reads the records of a backfill from the ledger. */
-export const readLedger = async (path: string, { step: { name } }: Subject): Promise<LedgerState> =>
+export const readLedger = async (path: string, { step: { name } }: Subject) =>
   await withReadOnly(path, async ({ ledger }) => {
     const batches = await ledger.batches(name);
     return {
-      batches: batches.map(({ number }) => number),
+      /** Number of batches. */
+      batches: batches.length,
       rowsScanned: batches.reduce((sum, batch) => sum + batch.rowsScanned, 0),
+      /** Filled cells with their batch; one that was filled twice is listed twice. */
       cells: await flatMapEach(batches, async ({ number: batch }) =>
         (await ledger.cells(name, batch)).flatMap(({ columns, runs }) =>
           runs.flatMap(keysOf).flatMap((key) => columns.map((column) => ({ key, column, batch }))),
         ),
       ),
       skips: await ledger.skips(name),
+      /** Whether the backfill is in the ledger. */
       isStarted: (await ledger.step(name)) !== undefined,
     };
   });

@@ -1,80 +1,62 @@
 import { type MessageValue, msg, type PlainText } from '../../messages/message.js';
 import { compareVersions, parseVersion } from '../../version.js';
 import type { LintRule } from '../parsed-step.js';
-import { hasSequence, indexOfSequence, isToken, type Statement } from '../statement.js';
+import { hasSequence, isToken, type Operation, type Statement } from '../statement.js';
 
 /** A part of SQL with the version of SQLite that introduced it. */
 interface Feature {
-  readonly what: PlainText;
   readonly since: string;
-  readonly isIn: (statement: Statement) => boolean;
+  readonly what: PlainText;
+  /** Kinds of statements that may have it. Default: all. */
+  readonly kinds?: readonly Operation['kind'][];
+  /** Sequences of keywords and operators, each of which shows it. Default: the kind of statement alone does. */
+  readonly words?: readonly string[];
+  /** Number of parentheses around them. Default: any. */
+  readonly depth?: number;
+  /** First keyword of such a statement. Default: any. */
+  readonly verb?: string;
 }
 
-const sequence =
-  (...sequences: readonly string[]) =>
-  ({ tokens }: Statement): boolean =>
-    sequences.some((words) => hasSequence(tokens, words));
-
-const isRowChange = ({ operation }: Statement): boolean => /^(?:insert|update|delete)$/.test(operation.kind);
-const isColumns = ({ operation }: Statement): boolean => /^(?:create-table|add-column)$/.test(operation.kind);
+const ROW_CHANGES = ['insert', 'update', 'delete'] as const;
+const ALTERED_CONSTRAINT = ['CONSTRAINT', 'ADD CHECK', 'SET NOT NULL', 'DROP NOT NULL'];
+const OUTER_JOINS = ['RIGHT JOIN', 'RIGHT OUTER JOIN', 'FULL JOIN', 'FULL OUTER JOIN'];
 
 /** @see https://www.sqlite.org/changes.html */
 const FEATURES: readonly Feature[] = [
+  { since: '3.24', what: 'ON CONFLICT DO', kinds: ['insert'], words: ['ON CONFLICT DO', 'ON CONFLICT ('] },
+  { since: '3.25', what: 'RENAME COLUMN', kinds: ['rename-column'] },
+  { since: '3.25', what: 'a window function', words: [') OVER'] },
+  { since: '3.30', what: 'NULLS FIRST or NULLS LAST', words: ['NULLS FIRST', 'NULLS LAST'] },
+  { since: '3.30', what: 'FILTER', words: [') FILTER ('] },
+  { since: '3.31', what: 'a generated column', kinds: ['create-table'], words: ['AS ('], depth: 1 }, // in the list of columns
+  { since: '3.31', what: 'a generated column', kinds: ['add-column'], words: ['AS ('], depth: 0 },
+  { since: '3.33', what: 'UPDATE FROM', kinds: ['update'], words: ['FROM'], depth: 0 },
+  { since: '3.35', what: 'DROP COLUMN', kinds: ['drop-column'] },
+  { since: '3.35', what: 'RETURNING', kinds: ROW_CHANGES, words: ['RETURNING'], depth: 0 },
+  { since: '3.35', what: 'MATERIALIZED', words: ['AS MATERIALIZED (', 'AS NOT MATERIALIZED ('] },
   {
-    what: 'ON CONFLICT DO',
-    since: '3.24',
-    isIn: (statement) =>
-      statement.operation.kind === 'insert' && sequence('ON CONFLICT DO', 'ON CONFLICT (')(statement),
-  },
-  { what: 'RENAME COLUMN', since: '3.25', isIn: ({ operation }) => operation.kind === 'rename-column' },
-  { what: 'a window function', since: '3.25', isIn: sequence(') OVER') },
-  { what: 'NULLS FIRST or NULLS LAST', since: '3.30', isIn: sequence('NULLS FIRST', 'NULLS LAST') },
-  { what: 'FILTER', since: '3.30', isIn: sequence(') FILTER (') },
-  {
-    what: 'a generated column',
-    since: '3.31',
-    isIn: (statement) =>
-      isColumns(statement) && indexOfSequence(statement.tokens, 'AS (', columnDepth(statement)) >= 0,
-  },
-  {
-    what: 'UPDATE FROM',
-    since: '3.33',
-    isIn: ({ operation, tokens }) => operation.kind === 'update' && hasSequence(tokens, 'FROM', 0),
-  },
-  { what: 'DROP COLUMN', since: '3.35', isIn: ({ operation }) => operation.kind === 'drop-column' },
-  {
-    what: 'RETURNING',
-    since: '3.35',
-    isIn: (statement) => isRowChange(statement) && hasSequence(statement.tokens, 'RETURNING', 0),
-  },
-  { what: 'MATERIALIZED', since: '3.35', isIn: sequence('AS MATERIALIZED (', 'AS NOT MATERIALIZED (') },
-  {
-    what: 'a STRICT table',
     since: '3.37',
-    isIn: ({ operation, tokens }) =>
-      operation.kind === 'create-table' &&
-      [') STRICT', ', STRICT'].some((words) => hasSequence(tokens, words, 0)),
+    what: 'a STRICT table',
+    kinds: ['create-table'],
+    words: [') STRICT', ', STRICT'],
+    depth: 0,
   },
-  { what: '-> or ->>', since: '3.38', isIn: sequence('->', '->>') },
+  { since: '3.38', what: '-> or ->>', words: ['->', '->>'] },
+  { since: '3.39', what: 'RIGHT JOIN or FULL JOIN', words: OUTER_JOINS },
+  { since: '3.39', what: 'IS DISTINCT FROM', words: ['IS DISTINCT FROM', 'IS NOT DISTINCT FROM'] },
   {
-    what: 'RIGHT JOIN or FULL JOIN',
-    since: '3.39',
-    isIn: sequence('RIGHT JOIN', 'RIGHT OUTER JOIN', 'FULL JOIN', 'FULL OUTER JOIN'),
-  },
-  {
-    what: 'IS DISTINCT FROM',
-    since: '3.39',
-    isIn: sequence('IS DISTINCT FROM', 'IS NOT DISTINCT FROM'),
-  },
-  {
-    what: 'a constraint that is added or removed',
     since: '3.53',
-    isIn: (statement) =>
-      isToken(statement.tokens[0], 'ALTER') &&
-      statement.operation.kind === 'other' &&
-      sequence('CONSTRAINT', 'ADD CHECK', 'SET NOT NULL', 'DROP NOT NULL')(statement),
+    what: 'a constraint that is added or removed',
+    kinds: ['other'],
+    words: ALTERED_CONSTRAINT,
+    verb: 'ALTER',
   },
 ];
+
+const hasFeature = ({ operation, tokens }: Statement, { kinds, words, depth, verb }: Feature): boolean =>
+  (kinds?.includes(operation.kind) ?? true) &&
+  (words?.some((sequence) => hasSequence(tokens, sequence, depth)) ?? true) &&
+  (verb === undefined || isToken(tokens[0], verb));
 
 /** Functions by the version that introduced them; mathematical ones are optional parts of SQLite. */
 const FUNCTIONS_SINCE = {
@@ -95,9 +77,6 @@ const FUNCTIONS_SINCE = {
 const FUNCTIONS: ReadonlyMap<string, string> = new Map(
   Object.entries(FUNCTIONS_SINCE).flatMap(([since, names]) => names.map((name) => [name, since] as const)),
 );
-
-/** Returns the depth of a column's constraints: in the list of a new table, or after ADD COLUMN. */
-const columnDepth = ({ operation }: Statement): number => (operation.kind === 'create-table' ? 1 : 0);
 
 /** Finds SQL that the oldest SQLite in use does not support. */
 export const newerSqlite: LintRule = {
@@ -129,7 +108,7 @@ function usedIn(statement: Statement): { readonly what: MessageValue; readonly s
     const since = isCall ? FUNCTIONS.get(text) : undefined;
     return since === undefined ? [] : [{ what: `${text.toLowerCase()}()`, since }];
   });
-  const used = FEATURES.filter(({ isIn }) => isIn(statement));
+  const used = FEATURES.filter((feature) => hasFeature(statement, feature));
   return [...used.map(({ what, since }) => ({ what: msg(what), since })), ...called];
 }
 
