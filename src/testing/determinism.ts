@@ -3,7 +3,6 @@ import { flatMapEach } from '../each.js';
 import { derivedRows } from '../engine/derive.js';
 import { deriveRows, PROCESS_FAILED } from '../engine/process.js';
 import { rowSql, scopeSql } from '../engine/rows.js';
-import type { Session } from '../migrate/session.js';
 import { isSame } from './contents.js';
 import { BackfillTestError, differenceError, showKey } from './failure.js';
 import type { BackfillStep, Key } from './options.js';
@@ -18,35 +17,17 @@ export const deriveAll = async (
   backfill: BackfillStep,
   keys?: Iterable<Key>,
 ): Promise<DerivedByKey> =>
-  await withReadOnly(path, async ({ store }) =>
-    keys === undefined
-      ? await derive(store, backfill, scopeSql(backfill, store.dialect), Number.MAX_SAFE_INTEGER)
-      : await deriveEach(store, backfill, keys),
-  );
-
-async function derive(
-  store: Session['store'],
-  backfill: BackfillStep,
-  where: string,
-  limit: number,
-): Promise<DerivedByKey> {
-  const rows = await derivedRows(store, await store.dialect.derive(store, backfill), { where, limit });
-  return new Map(rows.map(({ key, values, failure }) => [key, [...values, failure]]));
-}
-
-/** Derives rows one at a time, last first, so that none follows the same row as before. */
-async function deriveEach(
-  store: Session['store'],
-  backfill: BackfillStep,
-  keys: Iterable<Key>,
-): Promise<DerivedByKey> {
-  const { isOneOf } = await rowSql(store, backfill);
-  return new Map(
-    await flatMapEach([...keys].reverse(), async (key) => [
-      ...(await derive(store, backfill, isOneOf([key]), 1)),
-    ]),
-  );
-}
+  await withReadOnly(path, async ({ store }) => {
+    const derive = async (where: string, limit: number): Promise<(readonly [Key, unknown[]])[]> => {
+      const rows = await derivedRows(store, await store.dialect.derive(store, backfill), { where, limit });
+      return rows.map(({ key, values, failure }) => [key, [...values, failure]]);
+    };
+    if (keys === undefined)
+      return new Map(await derive(scopeSql(backfill, store.dialect), Number.MAX_SAFE_INTEGER));
+    const { isOneOf } = await rowSql(store, backfill);
+    // One at a time, last first, so that none follows the same row as before.
+    return new Map(await flatMapEach([...keys].reverse(), async (key) => await derive(isOneOf([key]), 1)));
+  });
 
 /**
  * Checks that the values of each row are the same as when first derived.

@@ -72,16 +72,11 @@ export type Key = BackfillSkips['skips'][number]['key'];
 export type BackfillStep = BackfillDefinition & { readonly name: string; readonly path: string };
 
 /** A backfill under test, and the contents of its store. */
-export interface Subject {
+export interface Subject extends Required<SeedOptions> {
   readonly step: BackfillStep;
   /** Its file; undefined if it is defined in the test. */
   readonly file: string | undefined;
   readonly schema: readonly (string | SchemaStepDefinition | SqlStepDefinition)[];
-  readonly rows: readonly TestRow[];
-  readonly expected: readonly TestRow[];
-  readonly batchRows: number;
-  readonly allowTriggers: boolean;
-  readonly showValues: boolean;
 }
 
 const WHAT = 'testBackfill()';
