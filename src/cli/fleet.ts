@@ -12,13 +12,12 @@ import type { FleetFacts } from '../report/fleet-page.js';
 import type { ReportResult } from '../report/report.js';
 import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
 import type { CliContext, Presenter } from './cli.js';
-import { reportLines } from './commands/report.js';
+import { errorLines } from './error-output.js';
 import { asRunnable } from './hints.js';
 import { createEventLogger } from './log.js';
 import { type CliOptions, SINGLE_STORE_FLAGS } from './options.js';
-import { type Lines, printLines, toJson } from './print.js';
-import { table } from './table.js';
-import { errorLines, renderLines } from './text.js';
+import { printLines, type ResultText, renderLines, toJson } from './print.js';
+import { reportLines } from './text.js';
 
 /** Commands that take several stores. */
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
@@ -42,10 +41,11 @@ function withoutStores(argv: readonly string[], report: CliOptions['report']): s
 }
 
 /** A call of a command on several stores. */
-interface FleetCall extends Pick<Presenter, 'lang' | 'translate'> {
+interface FleetCall {
   readonly command: string;
   readonly options: CliOptions;
   readonly argv: readonly string[];
+  readonly presenter: Presenter;
   /** The stores of the arguments: paths and patterns. */
   readonly given: readonly string[];
 }
@@ -60,7 +60,8 @@ export async function runFleet(
   call: FleetCall,
   { env, folder, stdout, stderr, now = () => new Date(), embedding }: CliContext,
 ): Promise<number> {
-  const { command, options, argv, given, translate } = call;
+  const { command, options, argv, given, presenter } = call;
+  const { translate } = presenter;
   refuseForFleet(command, argv, embedding !== undefined);
   const target = options.report === undefined ? undefined : reportTarget(options.report);
   const { paths, refused } = await findStores(given);
@@ -103,17 +104,23 @@ export async function runFleet(
   if (options.json)
     stdout.write(toJson({ command, exitCode, durationMs, stores, ...report }, (hint) => hint));
   else {
-    printLines(stdout, fleetText(results, durationMs, translate, toRunnable));
-    if (report.report) printLines(stdout, renderLines(reportLines(report.report), translate));
+    const text = fleetText(results, durationMs, translate, toRunnable);
+    printLines(
+      stdout,
+      renderLines([...text, ...(report.report ? reportLines(report.report) : [])], presenter),
+    );
   }
   return exitCode;
 }
 
 /** Returns the result of a store that was not opened. */
-function refusedStore(path: string, { code, message, hint, exitCode, texts }: BackfillError): StoreResult {
-  const output = { error: { code, message, hint, exitCode } };
-  return { path, exitCode, durationMs: 0, output, error: { code, ...texts } };
-}
+const refusedStore = (path: string, error: BackfillError): StoreResult => ({
+  path,
+  exitCode: error.exitCode,
+  durationMs: 0,
+  output: { error },
+  error: { code: error.code, ...error.texts },
+});
 
 const reportTarget = (given: string | true): string =>
   resolveOutputPath(REPORT_FILE, given === true ? DEFAULT_REPORT : given, undefined);
@@ -121,7 +128,7 @@ const reportTarget = (given: string | true): string =>
 /** Writes one page about all stores. */
 async function writeReport(
   target: string,
-  { command, lang }: FleetCall,
+  { command, presenter: { lang } }: FleetCall,
   facts: Omit<FleetFacts, 'command'>,
   toRunnable: (path: string, text: string) => string,
 ): Promise<{ readonly report?: ReportResult }> {
@@ -153,27 +160,24 @@ function fleetText(
   durationMs: number,
   translate: Translate,
   toRunnable: (path: string, text: string) => string,
-): Lines {
-  const outcome = (code: number): string => translate(msg(exitLabel(code)));
+): ResultText {
   const others = results.filter(({ exitCode }) => exitCode !== EXIT.done);
-  const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }) => {
+  const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }): ResultText => {
     const details = error
       ? errorLines({ code: error.code, texts: error }, translate).map((line) =>
           toRunnable(path, line).replace(/^(?! {2})/, '  '),
         )
       : [];
-    return [`${path}${translate(msg(': '))}${outcome(exitCode)}`, ...details];
+    return [[path, msg(': '), msg(exitLabel(exitCode))], ...details];
   });
-  const counts = countByExit(results).map(([code, stores]) => [outcome(code), count(stores)]);
   const hidden = others.length - MAX_SHOWN;
   return [
     ...lines,
-    ...(hidden > 0
-      ? [translate(msg('… and {stores} more: --json lists all', { stores: count(hidden) }))]
-      : []),
-    ...table([msg('outcome'), msg('stores')].map(translate), counts),
-    translate(
-      msg('{stores} stores in {duration}', { stores: count(results.length), duration: duration(durationMs) }),
-    ),
+    ...(hidden > 0 ? [msg('… and {stores} more: --json lists all', { stores: count(hidden) })] : []),
+    {
+      heads: [msg('outcome'), msg('stores')],
+      rows: countByExit(results).map(([code, stores]) => [msg(exitLabel(code)), count(stores)]),
+    },
+    msg('{stores} stores in {duration}', { stores: count(results.length), duration: duration(durationMs) }),
   ];
 }

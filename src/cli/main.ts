@@ -4,25 +4,22 @@ import { LANGS, type Lang, loadTranslator, localeLang } from '../messages/lang.j
 import { requireNode } from '../node.js';
 import { PACKAGE_VERSION } from '../package.js';
 import { learnSecrets } from '../secrets.js';
-import { printCauses } from './causes.js';
 import { type CliContext, type FolderCommand, runCommand, type StoreCommand } from './cli.js';
-import { backfillCommand } from './commands/backfill.js';
-import { createCommand } from './commands/create.js';
-import { deployCommand } from './commands/deploy.js';
-import { downCommand } from './commands/down.js';
-import { initCommand } from './commands/init.js';
-import { lintCommand } from './commands/lint.js';
-import { reportCommand } from './commands/report.js';
-import { restoreCommand } from './commands/restore.js';
-import { skipsCommand } from './commands/skips.js';
-import { executedCommand, pendingCommand, statusCommand } from './commands/status.js';
-import { upCommand } from './commands/up.js';
-import { verifyCommand } from './commands/verify.js';
+import { backfillCommand, deployCommand, downCommand, restoreCommand, upCommand } from './commands/change.js';
+import { createCommand, initCommand, lintCommand } from './commands/project.js';
+import {
+  executedCommand,
+  pendingCommand,
+  reportCommand,
+  skipsCommand,
+  statusCommand,
+  verifyCommand,
+} from './commands/read.js';
+import { errorLines, printCauses } from './error-output.js';
 import { asRunnable, type HintContext } from './hints.js';
 import { refuseNpmKeptOptions } from './npm-swallowed.js';
-import { addFlags, type CliOptions, given, KNOWN_FLAGS } from './options.js';
+import { addFlags, type CliOptions, type Embedding, given, KNOWN_FLAGS } from './options.js';
 import { printLines, toJson, withSafeStreams } from './print.js';
-import { errorJson, errorLines } from './text.js';
 import { usageError } from './usage.js';
 
 const NAME = 'umzug-backfill';
@@ -99,11 +96,13 @@ export async function main(argv: readonly string[], streams: CliContext): Promis
   const setHintContext = (found: HintContext): void => {
     hints = found;
   };
+  const toRunnable = (text: string): string =>
+    asRunnable(text, context.env, { ...hints, program: context.embedding?.program });
   try {
     requireNode();
     let exitCode: number = EXIT.done;
     const program = buildProgram(context, async (command, options, args) => {
-      exitCode = await runCommand(command, { options, args }, { context, argv, setHintContext });
+      exitCode = await runCommand(command, { options, args, context, argv, setHintContext, toRunnable });
     });
     const names = COMMANDS.map(({ name }) => name);
     refuseNpmKeptOptions(argv, context.env, KNOWN_FLAGS, names);
@@ -113,14 +112,38 @@ export async function main(argv: readonly string[], streams: CliContext): Promis
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
     const known = error instanceof CommanderError ? usageError(error, argv) : rootBackfillError(error);
     context.onError?.(known);
-    const program = context.embedding?.program;
-    const toRunnable = (text: string): string => asRunnable(text, context.env, { ...hints, program });
     printCauses(known, argv, context);
-    if (argv.includes('--json')) context.stdout.write(toJson({ error: errorJson(known) }, toRunnable));
+    if (argv.includes('--json')) context.stdout.write(toJson({ error: known }, toRunnable));
     else {
       const translate = await loadTranslator(langOf(argv, context.env));
       printLines(context.stderr, errorLines(known, translate).map(toRunnable));
     }
     return known.exitCode;
   }
+}
+
+/**
+ * Runs the command line in this process, with its environment, folder and streams.
+ *
+ * @param argv arguments after the program's name
+ * @param embedding project of an embedding program. Default: that of the config file in the current folder
+ * @returns the exit code; never throws
+ */
+export async function runInProcess(argv: readonly string[], embedding?: Embedding): Promise<number> {
+  // A reader such as `head` may close the pipe early: that is not a failure.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+  return await main(argv, {
+    env: process.env,
+    folder: process.cwd(),
+    get stdin() {
+      return process.stdin; // opened only for a confirmation
+    },
+    stdout: process.stdout,
+    stderr: process.stderr,
+    ...(embedding ? { embedding } : { ownsProcess: true }),
+  });
 }

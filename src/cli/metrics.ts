@@ -1,5 +1,9 @@
+import type { StoreAddress } from '../address.js';
+import { locateStore } from '../db/path.js';
+import { toBackfillError } from '../errors.js';
+import type { Message } from '../messages/message.js';
 import type { MigratorEvent } from '../migrate/options.js';
-import type { OutputFileKind } from '../safety/output-file.js';
+import { type OutputFileKind, resolveOutputPath, writeAtomically } from '../safety/output-file.js';
 import { scrub } from '../secrets.js';
 import { visible } from '../visible.js';
 
@@ -7,7 +11,7 @@ import { visible } from '../visible.js';
 const WRITE_EVERY_MS = 15_000;
 
 /** The metrics file. It contains no values of rows, so other users may read it. */
-export const METRICS_FILE: OutputFileKind = {
+const METRICS_FILE: OutputFileKind = {
   what: 'metrics file',
   signature: '# HELP umzug_backfill_',
   mode: 0o644,
@@ -45,7 +49,7 @@ const labelText = (labels: Labels): string => {
 };
 
 /** Collects what a command does, and writes it as Prometheus text. */
-export interface Metrics {
+interface Metrics {
   /** Receives every event. */
   onEvent(event: MigratorEvent): void;
   /** Writes the file at the end of a command. */
@@ -53,12 +57,15 @@ export interface Metrics {
 }
 
 /**
- * Returns the metrics of one command, for the textfile collector of the Prometheus node exporter.
+ * Opens the metrics file of a command, for the textfile collector of the Prometheus node exporter.
  *
- * @param write writes the file; does not throw
+ * @param given path of the file
+ * @param warn called if it cannot be written in the end: the command does not fail
+ * @throws {BackfillError} as `resolveOutputPath`, or if there is no store
  * @see https://github.com/prometheus/node_exporter#textfile-collector
  */
-export function collectMetrics(write: (text: string) => void): Metrics {
+export function openMetrics(given: string, store: StoreAddress, warn: (text: Message) => void): Metrics {
+  const path = resolveOutputPath(METRICS_FILE, given, store.postgres ? undefined : locateStore(store.path));
   const names = Object.keys(HELP) as (keyof typeof HELP)[];
   const samples = new Map(names.map((name) => [name, new Map<string, number>()]));
   const set = (name: keyof typeof HELP, labels: Labels, value: number, suffix = ''): void =>
@@ -108,7 +115,11 @@ export function collectMetrics(write: (text: string) => void): Metrics {
       `# TYPE umzug_backfill_${name} ${name === 'batch_duration_seconds' ? 'histogram' : 'gauge'}`,
       ...[...values].map(([key, value]) => `umzug_backfill_${name}${key} ${value}`),
     ]);
-    write(`${metricLines.join('\n')}\n`);
+    try {
+      writeAtomically(METRICS_FILE, path, `${metricLines.join('\n')}\n`);
+    } catch (error) {
+      warn(toBackfillError(error, 'while writing the metrics file').texts.message);
+    }
   };
   return {
     onEvent(event) {

@@ -124,7 +124,7 @@ export function migratorOf({ load, address, settings }: MigratorParts): Migrator
     }
 
     override async runAsCLI(argv: string[] = process.argv.slice(2)): Promise<boolean> {
-      const { runInProcess } = await import('../cli/process.js');
+      const { runInProcess } = await import('../cli/main.js');
       const loadMigrator = async (trust: TrustsCode) => await this.#options(trust);
       const program = `node ${shellWord(relative(process.cwd(), process.argv[1] ?? ''))}`;
       const exitCode = await runInProcess(argv, { loadMigrator, program });
