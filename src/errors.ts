@@ -1,7 +1,6 @@
-import { engineMeaning, SYSTEM_MEANINGS, unsafeUse } from './engine-errors.js';
+import { engineMeaning, isSqliteError, isStoreError, SYSTEM_MEANINGS, unsafeUse } from './engine-errors.js';
 import { english, type Message, msg, type PlainText, withValues } from './messages/message.js';
 import { scrub, scrubError } from './secrets.js';
-import { isSqliteError, isStoreError } from './store-errors.js';
 import { visible } from './visible.js';
 
 /** Exit codes of the command line. Programs that need more detail read `code`. */

@@ -1,5 +1,5 @@
-import { anySignal } from '../abort.js';
-import { storeAddress } from '../address.js';
+import { anySignal, signalHandlers } from '../abort.js';
+import { storeAddress, withKnownPlaces } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject, type Project } from '../config.js';
 import { plaintextWarnings } from '../db/postgres/tls.js';
@@ -8,9 +8,8 @@ import { type BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { storeArguments } from '../fleet/stores.js';
 import { type Lang, loadTranslator, localeLang, type Translate } from '../messages/lang.js';
 import { english } from '../messages/message.js';
-import type { MigratorOptions } from '../migrate/options.js';
+import type { MigratorEvent, MigratorOptions } from '../migrate/options.js';
 import type { CommandName } from '../option-table.js';
-import { withKnownPlaces } from '../places.js';
 import { becomeOwner } from './become-owner.js';
 import { confirm, errorLines, printCauses, requireTerminal } from './error-output.js';
 import { type HintContext, hintContext } from './hints.js';
@@ -25,7 +24,6 @@ import {
 } from './options.js';
 import { printLines, type ResultText, renderLines, toJson } from './print.js';
 import { progressView } from './progress.js';
-import { signalHandlers } from './signals.js';
 
 /** Environment and streams of the command line: those of the process, or a test's. */
 export interface CliContext {
@@ -216,13 +214,14 @@ async function runOnStore(
     metricsFile === undefined
       ? undefined
       : await withPlaces(async () => openMetrics(metricsFile, address, (text) => log(warning(text))));
-  const handlers = signalHandlers();
+  const stopper = new AbortController();
+  const handlers = signalHandlers((name) => stopper.abort(name));
   const migrator: MigratorOptions = {
     ...migratorOptions(options, address, loaded),
     now,
-    signal: anySignal(signal, handlers.signal),
+    signal: anySignal(signal, stopper.signal),
     onEvent: (event) => {
-      if (!address.postgres) handlers.handleBetweenBatches(event);
+      if (!address.postgres) handleBetweenBatches(event, handlers);
       loaded.onEvent?.(event);
       if (event.event !== 'warning' || !logged.includes(event.text)) log(event); // those are logged above
       view?.onEvent(event);
@@ -249,4 +248,16 @@ async function runOnStore(
     });
   metrics?.end(command.name, exitCodeOf(result));
   return printResult(command, result, invocation, presenter);
+}
+
+/**
+ * Handles signals of a run on a file between batches, after the commit. At other times a long statement would delay the handler, so that
+ * the default applies: the process ends at once, which is safe. On a server, signals are always handled.
+ */
+function handleBetweenBatches(
+  { event }: MigratorEvent,
+  { add, remove }: ReturnType<typeof signalHandlers>,
+): void {
+  if (event === 'batches_started') add();
+  if (event === 'batches_finished') remove();
 }

@@ -1,9 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { BackfillError, EXIT } from '../errors.js';
-import { runPool, type StoreResult } from '../fleet/pool.js';
+import { countByExit, exitLabel, runPool, type StoreResult, worstExit } from '../fleet/pool.js';
 import { findStores, ownerOf } from '../fleet/stores.js';
-import { countByExit, exitLabel, worstExit } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
 import type { Translate } from '../messages/lang.js';
 import { type Message, msg } from '../messages/message.js';

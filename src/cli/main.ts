@@ -1,9 +1,10 @@
 import { Command, CommanderError } from 'commander';
-import { EXIT, rootBackfillError } from '../errors.js';
+import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { LANGS, type Lang, loadTranslator, localeLang } from '../messages/lang.js';
-import { requireNode } from '../node.js';
-import { PACKAGE_VERSION } from '../package.js';
+import { msg } from '../messages/message.js';
+import { NODE_VERSIONS, PACKAGE_VERSION } from '../package.js';
 import { learnSecrets } from '../secrets.js';
+import { compareVersions, parseVersion, type Version } from '../version.js';
 import { type CliContext, type FolderCommand, runCommand, type StoreCommand } from './cli.js';
 import { backfillCommand, deployCommand, downCommand, restoreCommand, upCommand } from './commands/change.js';
 import { createCommand, initCommand, lintCommand } from './commands/project.js';
@@ -18,9 +19,8 @@ import {
 import { errorLines, printCauses } from './error-output.js';
 import { asRunnable, type HintContext } from './hints.js';
 import { refuseNpmKeptOptions } from './npm-swallowed.js';
-import { addFlags, type CliOptions, type Embedding, given, KNOWN_FLAGS } from './options.js';
+import { addFlags, type CliOptions, type Embedding, given, KNOWN_FLAGS, usageError } from './options.js';
 import { printLines, toJson, withSafeStreams } from './print.js';
-import { usageError } from './usage.js';
 
 const NAME = 'umzug-backfill';
 
@@ -81,6 +81,30 @@ function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
   const requested = given(argv, '--lang');
   return LANGS.find((lang) => lang === requested) ?? localeLang(env);
 }
+
+/**
+ * Refuses a Node version older than the minimum of its major version. A major version that `engines` does not list, such as a
+ * newer one, is accepted.
+ *
+ * @throws {BackfillError} `NODE_TOO_OLD`
+ */
+function requireNode(): void {
+  const own = numbersOf(process.versions.node);
+  const oldest = NODE_VERSIONS.split('||').map(numbersOf);
+  const [first = own] = oldest;
+  const least = oldest.find(([line]) => line === own[0]) ?? first;
+  if (compareVersions(own, least) >= 0) return;
+  throw new BackfillError(
+    'NODE_TOO_OLD',
+    msg('Node {node} is too old: this program requires {versions}', {
+      node: process.versions.node,
+      versions: NODE_VERSIONS,
+    }),
+    msg('Install a supported Node, then recompile the SQLite driver: npm rebuild better-sqlite3'),
+  );
+}
+
+const numbersOf = (text: string): Version => parseVersion(text.trim().replace('^', '')) ?? [];
 
 /**
  * Runs the command line.

@@ -1,14 +1,13 @@
-import { type Command, Option as CommanderOption } from 'commander';
+import { type Command, type CommanderError, Option as CommanderOption } from 'commander';
 import type { StoreAddress } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { refuseWorkers } from '../engine/run-options.js';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { BACKUP_OPTIONS, RUN_OPTIONS, type RunSettings } from '../option-table.js';
-import { type Option, type OptionTable, usualOf, type ValuesOf } from '../options.js';
+import { type Kind, type Option, type OptionTable, usualOf, type ValuesOf } from '../options.js';
 import type { KnownOption } from './npm-swallowed.js';
-import { invalidArgument } from './usage.js';
 
 const FLAGS = {
   ...COMMAND_OPTIONS,
@@ -136,4 +135,54 @@ export function refuseOtherOptions(options: CliOptions, { postgres }: StoreAddre
       msg('Remove it: a PostgreSQL database is backed up with its own tools'),
     );
   }
+}
+
+const usage = (message: Message, options?: { readonly cause: unknown }): BackfillError =>
+  new BackfillError('USAGE', message, msg('Run umzug-backfill --help, or the command with --help'), options);
+
+/** Returns the error for an argument of a flag that is not of its kind. */
+const invalidArgument = (flag: string, { expected }: Kind, value: string): BackfillError =>
+  usage(msg('Expected `{option}` to be {expected}, got `{value}`', { option: flag, expected, value }));
+
+/** Returns the error for a call that commander rejected. */
+export const usageError = (error: CommanderError, argv: readonly string[]): BackfillError =>
+  usage(messageOf(error, argv), { cause: error });
+
+/** Messages of commander by its code: what they name is in quotes. */
+function messageOf({ code, message }: CommanderError, argv: readonly string[]): Message {
+  const [first = '', second = ''] = [...message.matchAll(/'(.*?)'/gs)].map(([, name = '']) => name);
+  switch (code) {
+    case 'commander.unknownOption':
+      return withSimilar(msg("Unknown option '{option}'", { option: first }), message);
+    case 'commander.unknownCommand':
+      return withSimilar(msg("Unknown command '{command}'", { command: first }), message);
+    case 'commander.optionMissingArgument':
+      return msg("Option '{option}' argument missing", { option: first });
+    case 'commander.missingArgument':
+      return msg("Argument '{argument}' missing", { argument: first });
+    case 'commander.conflictingOption':
+      return msg("Option '{option}' cannot be used with option '{other}'", { option: first, other: second });
+    case 'commander.excessArguments': {
+      const [maximum, got] = message.match(/\d+(?= argument|\.$)/g) ?? [];
+      return msg("Too many arguments for '{command}': maximum {maximum}, got {got}", {
+        command: first,
+        maximum,
+        got,
+      });
+    }
+    default: {
+      const words = argv.filter((word) => !word.startsWith('-'));
+      return words.length > 1
+        ? msg("Unknown command '{command}'", { command: words.at(-1) })
+        : msg('No command is given');
+    }
+  }
+}
+
+/** Adds the similar names that commander found. */
+function withSimilar(unknown: Message, message: string): Message {
+  const similar = /\(Did you mean (?:one of )?(.*)\?\)$/s.exec(message)?.[1];
+  return similar === undefined
+    ? unknown
+    : msg('{message} (Did you mean {names}?)', { message: unknown, names: similar.split(', ') });
 }
