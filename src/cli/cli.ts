@@ -5,7 +5,7 @@ import { loadProject, type Project } from '../config.js';
 import { plaintextWarnings } from '../db/postgres/tls.js';
 import { warning } from '../engine/run-options.js';
 import { type BackfillError, EXIT, rootBackfillError } from '../errors.js';
-import { storeArguments } from '../fleet/stores.js';
+import { isFleet } from '../fleet/stores.js';
 import { type Lang, loadTranslator, localeLang, type Translate } from '../messages/lang.js';
 import { english } from '../messages/message.js';
 import type { MigratorEvent, MigratorOptions } from '../migrate/options.js';
@@ -18,6 +18,7 @@ import { openMetrics } from './metrics.js';
 import {
   type CliOptions,
   type Embedding,
+  givenAll,
   type MigratorDefaults,
   migratorOptions,
   refuseOtherOptions,
@@ -92,7 +93,6 @@ interface FolderCall extends Call {
 }
 
 interface CommandBase {
-  readonly name: CommandName;
   readonly description: string;
   /** Argument and its help, as commander takes them. Default: none. */
   readonly argument?: readonly [name: string, help: string];
@@ -112,6 +112,8 @@ export interface FolderCommand extends CommandBase {
 
 /** An invocation of the program. */
 interface Invocation extends Pick<Call, 'options' | 'args'>, Pick<Presenter, 'toRunnable'> {
+  /** Name of the command. */
+  readonly name: CommandName;
   readonly context: CliContext;
   /** All arguments; they may name several stores. */
   readonly argv: readonly string[];
@@ -143,13 +145,12 @@ export async function runCommand(
     enter: (path, project) => enter(path, project, context, log),
   });
   setHintContext({ dbPath: options.dbPath });
-  return printResult(command, result, invocation, presenter);
+  return printResult(result, invocation, presenter);
 }
 
 function printResult(
-  { name }: CommandBase,
   result: CommandResult,
-  { context, argv, options }: Invocation,
+  { name, context, argv, options }: Invocation,
   presenter: Presenter,
 ): number {
   const { json, text, error } = result;
@@ -174,14 +175,14 @@ async function runOnStore(
   invocation: Invocation,
   presenter: Presenter,
 ): Promise<number> {
-  const { context, argv, options, args, setHintContext } = invocation;
+  const { name, context, argv, options, args, setHintContext } = invocation;
   const { env, folder, stderr, now = () => new Date(), embedding, logFields } = context;
   const { translate } = presenter;
   if (options.showValues) requireTerminal(context);
-  const given = storeArguments(argv);
-  if (given) {
+  const given = givenAll(argv, '--db-path');
+  if (isFleet(given)) {
     const { runFleet } = await import('./fleet.js');
-    return await runFleet({ command: command.name, options, argv, given, presenter }, context);
+    return await runFleet({ command: name, options, argv, given, presenter }, context);
   }
   const trust = { trustConfig: options.trustConfig };
   const loaded: MigratorDefaults = embedding
@@ -197,7 +198,7 @@ async function runOnStore(
     beforeLine: () => view?.clearLine(),
   });
   const view = isInfoLogged(level)
-    ? progressView({ stream: stderr, env, log: (progress) => log({ event: 'progress', ...progress }) })
+    ? progressView(stderr, env, (progress) => log({ event: 'progress', ...progress }))
     : undefined;
   const address = storeAddress(project.config, options, env);
   const unencrypted = address.postgres ? plaintextWarnings(address.postgres) : [];
@@ -243,11 +244,11 @@ async function runOnStore(
       return await run({ ...migrator, confirmed: true });
     })
     .catch((thrown: unknown) => {
-      metrics?.end(command.name, rootBackfillError(thrown).exitCode);
+      metrics?.end(name, rootBackfillError(thrown).exitCode);
       throw thrown;
     });
-  metrics?.end(command.name, exitCodeOf(result));
-  return printResult(command, result, invocation, presenter);
+  metrics?.end(name, exitCodeOf(result));
+  return printResult(result, invocation, presenter);
 }
 
 /**

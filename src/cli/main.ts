@@ -2,50 +2,35 @@ import { Command, CommanderError } from 'commander';
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { LANGS, type Lang, loadTranslator, localeLang } from '../messages/lang.js';
 import { msg } from '../messages/message.js';
+import type { CommandName } from '../option-table.js';
 import { NODE_VERSIONS, PACKAGE_VERSION } from '../package.js';
 import { learnSecrets } from '../secrets.js';
 import { compareVersions, parseVersion, type Version } from '../version.js';
 import { type CliContext, type FolderCommand, runCommand, type StoreCommand } from './cli.js';
-import { backfillCommand, deployCommand, downCommand, restoreCommand, upCommand } from './commands/change.js';
-import { createCommand, initCommand, lintCommand } from './commands/project.js';
-import {
-  executedCommand,
-  pendingCommand,
-  reportCommand,
-  skipsCommand,
-  statusCommand,
-  verifyCommand,
-} from './commands/read.js';
+import { CHANGE_COMMANDS } from './commands/change.js';
+import { PROJECT_COMMANDS } from './commands/project.js';
+import { READ_COMMANDS } from './commands/read.js';
 import { errorLines, printCauses } from './error-output.js';
 import { asRunnable, type HintContext } from './hints.js';
 import { refuseNpmKeptOptions } from './npm-swallowed.js';
-import { addFlags, type CliOptions, type Embedding, given, KNOWN_FLAGS, usageError } from './options.js';
+import { addFlags, type CliOptions, type Embedding, given, usageError } from './options.js';
 import { printLines, toJson, withSafeStreams } from './print.js';
 
 const NAME = 'umzug-backfill';
 
-/** The commands, in the order of the help. */
-const COMMANDS: readonly (StoreCommand | FolderCommand)[] = [
-  upCommand,
-  deployCommand,
-  downCommand,
-  statusCommand,
-  pendingCommand,
-  executedCommand,
-  verifyCommand,
-  reportCommand,
-  backfillCommand,
-  restoreCommand,
-  skipsCommand,
-  lintCommand,
-  initCommand,
-  createCommand,
-];
+const { up, deploy, down, backfill, restore } = CHANGE_COMMANDS;
+const { status, pending, executed, verify, report, skips } = READ_COMMANDS;
+
+/** The commands by name, in the order of the help. */
+const COMMANDS: Readonly<Record<CommandName, StoreCommand | FolderCommand>> = {
+  ...{ up, deploy, down, status, pending, executed, verify, report, backfill, restore, skips },
+  ...PROJECT_COMMANDS,
+};
 
 /** Returns commander's program. `run` is called with the command of the arguments. */
 function buildProgram(
   { stdout, embedding }: CliContext,
-  run: (command: StoreCommand | FolderCommand, options: CliOptions, args: readonly string[]) => Promise<void>,
+  run: (name: CommandName, options: CliOptions, args: readonly string[]) => Promise<void>,
 ): Command {
   const name = embedding?.program ?? NAME;
   const program = new Command(name)
@@ -55,12 +40,12 @@ function buildProgram(
       'after',
       '\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 work pending (--check), 4 another run\nholds the lock, 5 verification failed, 130/143 stopped by SIGINT/SIGTERM. Each command has --help with an example.',
     );
-  for (const spec of COMMANDS) {
-    const command = addFlags(program.command(spec.name).description(spec.description));
-    if (spec.argument) command.argument(...spec.argument);
-    command
-      .addHelpText('after', `\nExample:\n  ${NAME} ${spec.example}`)
-      .action(async () => await run(spec, command.opts(), command.args));
+  for (const [command, { description, argument, example }] of Object.entries(COMMANDS)) {
+    const added = addFlags(program.command(command).description(description));
+    if (argument) added.argument(...argument);
+    added
+      .addHelpText('after', `\nExample:\n  ${NAME} ${example}`)
+      .action(async () => await run(command as CommandName, added.opts(), added.args));
   }
   for (const command of [program, ...program.commands]) {
     command.exitOverride().allowExcessArguments(false);
@@ -125,11 +110,18 @@ export async function main(argv: readonly string[], streams: CliContext): Promis
   try {
     requireNode();
     let exitCode: number = EXIT.done;
-    const program = buildProgram(context, async (command, options, args) => {
-      exitCode = await runCommand(command, { options, args, context, argv, setHintContext, toRunnable });
+    const program = buildProgram(context, async (name, options, args) => {
+      exitCode = await runCommand(COMMANDS[name], {
+        name,
+        options,
+        args,
+        context,
+        argv,
+        setHintContext,
+        toRunnable,
+      });
     });
-    const names = COMMANDS.map(({ name }) => name);
-    refuseNpmKeptOptions(argv, context.env, KNOWN_FLAGS, names);
+    refuseNpmKeptOptions(argv, context.env, Object.keys(COMMANDS));
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {

@@ -7,7 +7,6 @@ import { type Message, msg } from '../messages/message.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { BACKUP_OPTIONS, RUN_OPTIONS, type RunSettings } from '../option-table.js';
 import { type Kind, type Option, type OptionTable, usualOf, type ValuesOf } from '../options.js';
-import type { KnownOption } from './npm-swallowed.js';
 
 const FLAGS = {
   ...COMMAND_OPTIONS,
@@ -57,16 +56,22 @@ export const SINGLE_STORE_FLAGS: readonly string[] = ROWS.flatMap(([, row]) =>
   row.isSingle ? nameOf(row) : [],
 );
 
-/** Flags by name, with the values that they accept. */
-export const KNOWN_FLAGS: readonly KnownOption[] = ROWS.flatMap(([, { flag, kind }]) => {
+/** A flag of the command line. */
+export interface KnownFlag {
+  /** Its name without dashes, such as `batch-size`. */
+  readonly name: string;
+  /** Whether a word can be its value; absent if it takes none. */
+  readonly takes?: (word: string) => boolean;
+  /** Whether the value may be left out. */
+  readonly isOptional?: boolean;
+}
+
+/** All flags. */
+export const KNOWN_FLAGS: readonly KnownFlag[] = ROWS.flatMap(([, { flag, kind }]) => {
   if (flag === undefined) return [];
   const [name = '', argument] = flag.slice(2).split(' ');
   const takes = (word: string): boolean => kind.parse?.(word) !== undefined;
-  return argument === undefined
-    ? { name }
-    : argument.startsWith('<')
-      ? { name, takes }
-      : { name, mayTake: takes };
+  return argument === undefined ? { name } : { name, takes, isOptional: argument.startsWith('[') };
 });
 
 /** The name of a flag without its argument, such as `--batch-size`. */
@@ -74,11 +79,15 @@ function nameOf({ flag }: Option): string {
   return flag?.split(' ')[0] ?? '';
 }
 
-/** Returns the value of a flag, read from the arguments without commander, which may be what failed. */
-export function given(argv: readonly string[], flag: string): string | undefined {
-  const at = argv.indexOf(flag);
-  return at >= 0 ? argv[at + 1] : argv.find((word) => word.startsWith(`${flag}=`))?.slice(flag.length + 1);
-}
+/** Returns the values of a flag, read from the arguments without commander, which may be what failed. */
+export const givenAll = (argv: readonly string[], flag: string): readonly string[] =>
+  argv.flatMap((word, i) =>
+    word === flag ? (argv[i + 1] ?? []) : word.startsWith(`${flag}=`) ? word.slice(flag.length + 1) : [],
+  );
+
+/** Returns the value of a flag, as {@link givenAll}: the last one, as commander does. */
+export const given = (argv: readonly string[], flag: string): string | undefined =>
+  givenAll(argv, flag).at(-1);
 
 /** An embedding program, which replaces the config file. */
 export interface Embedding {

@@ -15,16 +15,8 @@ const CLEARED = '\r\u001b[2K';
 /** Widest bar, in characters, the least that is still drawn, and the width of a terminal from which on it has its place. */
 const [BAR_MOST, BAR_LEAST, BAR_FROM] = [30, 10, 60];
 
-/** Options of {@link progressView}. */
-export interface ProgressOptions {
-  readonly stream: OutputStream;
-  readonly env: NodeJS.ProcessEnv;
-  /** Takes a line of the log, where there is no terminal. */
-  readonly log: (progress: Progress) => void;
-}
-
 /** Shows the progress of a command. Receives every event. */
-export interface ProgressView {
+interface ProgressView {
   /** Clears the bar before a line of the log. */
   clearLine(): void;
   /** Shows what the event changes. To be called for every event, when it has been logged. */
@@ -34,8 +26,14 @@ export interface ProgressView {
 /**
  * Shows how far a loop of batches is: on a terminal as a bar, elsewhere, and where `CI` or `TERM=dumb` is set, as a line of
  * the log every five seconds. The bar is cleared before each line of the log, and at the end.
+ *
+ * @param log takes a line of the log, where there is no terminal
  */
-export function progressView({ stream, env, log }: ProgressOptions): ProgressView {
+export function progressView(
+  stream: OutputStream,
+  env: NodeJS.ProcessEnv,
+  log: (progress: Progress) => void,
+): ProgressView {
   const tracker = new ProgressTracker();
   const isTerminal = stream.isTTY && !env.CI && env.TERM !== 'dumb';
   return isTerminal ? barView(tracker, stream) : logView(tracker, log);
@@ -78,7 +76,7 @@ function barView(tracker: ProgressTracker, stream: OutputStream): ProgressView {
  *
  * @param columns width of the terminal
  */
-export function barText(progress: Partial<Progress>, columns: number): string {
+function barText(progress: Partial<Progress>, columns: number): string {
   const { percent = 0, rows = 0, rowsPerSecond = 0, etaSeconds, batchRows = 0, skippedCells = 0 } = progress;
   const isDown = progress.direction === 'down';
   const parts = [

@@ -9,40 +9,25 @@ import { msg } from '../messages/message.js';
 /** Checks whether a path is a pattern, and not the path of an existing file. */
 const isPattern = (path: string): boolean => /[*?[\]{}]/.test(path) && !existsSync(expandHome(path));
 
-/** Returns the values of all `--db-path` options if there are several or one is a pattern, else undefined. */
-export function storeArguments(argv: readonly string[]): readonly string[] | undefined {
-  const paths = argv.flatMap((word, i) =>
-    word === '--db-path'
-      ? (argv[i + 1] ?? [])
-      : word.startsWith('--db-path=')
-        ? word.slice('--db-path='.length)
-        : [],
-  );
-  return paths.length > 1 || paths.some(isPattern) ? paths : undefined;
-}
-
-/** Stores that paths and patterns name. */
-export interface FoundStores {
-  /** Absolute paths, sorted, one per file. Includes paths without a file, which fail later. */
-  readonly paths: readonly string[];
-  /** Errors of paths that must not be opened. */
-  readonly refused: ReadonlyMap<string, BackfillError>;
-}
+/** Whether paths name several stores: there are several, or one is a pattern. */
+export const isFleet = (paths: readonly string[]): boolean => paths.length > 1 || paths.some(isPattern);
 
 /**
  * Finds the stores that paths and patterns name.
  *
  * @param given paths, and patterns such as `stores/*.db`; `**` matches any depth. A pattern matches no names that begin with a dot, no
  *   sidecars and no backups, and follows no links of users other than root and this one
+ * @returns `paths`: absolute, sorted, one per file, including those without a file, which fail later; `refused`: errors of paths that must not
+ *   be opened
  * @throws {BackfillError} `STORE_MISSING` if a pattern matches nothing
  */
-export async function findStores(given: readonly string[]): Promise<FoundStores> {
+export async function findStores(given: readonly string[]) {
   const byFile = new Map<string, string>();
   const refused = new Map<string, BackfillError>();
   for (const each of given) {
-    const found = isPattern(each) ? await matches(each) : { paths: [resolve(expandHome(each))] };
+    const found = isPattern(each) ? await matches(each) : { paths: [resolve(expandHome(each))], links: [] };
     for (const path of found.paths) byFile.set(existsSync(path) ? realpathSync(path) : path, path);
-    for (const [path, owner] of found.links ?? []) refused.set(path, linkRefused(path, owner));
+    for (const [path, owner] of found.links) refused.set(path, linkRefused(path, owner));
   }
   return { paths: [...byFile.values(), ...refused.keys()].sort(), refused };
 }
@@ -60,9 +45,7 @@ export function ownerOf(path: string): number | undefined {
 /** Suffixes of sidecars and backups. */
 const SIDECAR_SUFFIX = /(?:-wal|-shm|-journal|\.lock|\.(?:backup|before-restore)-[^/]*)$/;
 
-async function matches(
-  pattern: string,
-): Promise<{ readonly paths: readonly string[]; readonly links?: ReadonlyMap<string, number> }> {
+async function matches(pattern: string) {
   const { glob } = await import('tinyglobby');
   const search = guardedSearch();
   const all = await glob(expandHome(pattern).replaceAll('\\', '/'), {
@@ -80,21 +63,13 @@ async function matches(
   );
 }
 
-/** A search for files that follows no links of users other than root and this one. */
-interface GuardedSearch {
-  /** File functions for the search. */
-  readonly fs: FileSystemAdapter;
-  /** Returns the links that were not followed, to folders of the pattern or among the matches, with their owners. */
-  refused(matches: readonly string[]): ReadonlyMap<string, number>;
-}
-
 type Done<Result> = (error: NodeJS.ErrnoException | null, result?: Result) => void;
 
 /**
- * Returns file functions that record links of other users instead of following them. The search resolves a link before it checks whether
+ * Returns file functions for a search that record links of users other than root and this one instead of following them. The search resolves a link before it checks whether
  * the pattern matches. Such a link is therefore returned unresolved, and its folder appears empty.
  */
-function guardedSearch(): GuardedSearch {
+function guardedSearch() {
   const self = process.geteuid?.(); // undefined on Windows, where links are not checked
   const trusted = new Set([0, self]);
   const links = new Map<string, number>();
@@ -120,7 +95,9 @@ function guardedSearch(): GuardedSearch {
   };
   return {
     fs: guarded as unknown as FileSystemAdapter,
-    refused: (matches) => new Map([...links].filter(([path]) => folders.has(path) || matches.includes(path))),
+    /** Returns the links that were not followed, to folders of the pattern or among the matches, with their owners. */
+    refused: (matches: readonly string[]) =>
+      new Map([...links].filter(([path]) => folders.has(path) || matches.includes(path))),
   };
 }
 

@@ -13,51 +13,94 @@ import type { CommandResult, StoreCommand } from '../cli.js';
 import type { Line } from '../print.js';
 import { planResult, reportLines, revertLines, runResult, valuesLeftText } from '../text.js';
 
-// Commands that change a store. What does the work is loaded when a command runs.
+/** Commands that change a store, by name. What does the work is loaded when a command runs. */
+export const CHANGE_COMMANDS: Readonly<
+  Record<'up' | 'deploy' | 'down' | 'backfill' | 'restore', StoreCommand>
+> = {
+  up: {
+    description: 'apply pending steps, verify the backfills, catch up rows written since',
+    example: 'up --db-path data/store.db --dry-run',
+    async run(migrator, { options, presenter }) {
+      const target = { to: options.to, step: options.step };
+      if (options.dryRun) return await planned('up', ({ planUp }) => planUp(migrator, target));
+      const { up } = await import('../../migrate/up.js');
+      if (options.report === undefined) return upResult(await up(migrator, target));
+      const { checkTarget, reportAfter } = await import('../../report/report.js');
+      const file = options.report === true ? DEFAULT_REPORT : options.report;
+      checkTarget(migrator, file); // before anything is changed
+      const outcome = await up(migrator, target);
+      const report = await reportAfter(migrator, file, outcome, presenter);
+      const error = outcome.error ?? report.error;
+      const { json, text } = upResult(outcome);
+      return { json: { ...json, error, report }, text: [...text, ...reportLines(report)], error };
+    },
+  },
+  deploy: {
+    description: 'bring the store up to date before the application starts; fast if nothing is pending',
+    example: 'deploy --backfills background && exec node server.js',
+    async run(migrator, { options }) {
+      if (options.check) {
+        const { status } = await import('../../migrate/status.js');
+        return checkResult(await status(migrator, { probeRows: Number.POSITIVE_INFINITY }));
+      }
+      if (options.dryRun) return await planned('deploy', ({ planUp }) => planUp(migrator));
+      const { up } = await import('../../migrate/up.js');
+      return upResult(
+        await up(
+          { ...migrator, lockTimeoutMs: migrator.lockTimeoutMs ?? DEPLOY_LOCK_TIMEOUT_MS },
+          { deferBackfills: options.backfills === 'background' },
+        ),
+      );
+    },
+  },
+  down: {
+    description: 'revert the last step, or more',
+    example: 'down --to 0 --yes',
+    async run(migrator, { options }) {
+      const target = { to: options.to === '0' ? (0 as const) : options.to, step: options.step };
+      if (options.dryRun) return await planned('down', ({ planDown }) => planDown(migrator, target));
+      const { down } = await import('../../migrate/down.js');
+      const outcome = await down(migrator, target);
+      return runResult(downLines(outcome), outcome);
+    },
+  },
+  backfill: {
+    description: 'run an applied backfill again for rows written since, or for all rows',
+    argument: ['[name]', 'one backfill (default: all)'],
+    example: 'backfill 002-order-times --rescan',
+    async run(migrator, { options, args: [name] }) {
+      const target = { name, rescan: options.rescan ?? false };
+      if (options.dryRun)
+        return await planned('backfill', ({ planBackfill }) => planBackfill(migrator, target));
+      const { backfill } = await import('../../migrate/backfill.js');
+      const outcome = await backfill(migrator, target);
+      const isIdle = outcome.ran.length + outcome.verifications.length === 0 && !outcome.error;
+      const lines = isIdle
+        ? [msg('Nothing to do: no rows pending catch-up.')]
+        : outcome.ran.map((ran) => msg('re-ran {name}', { name: ran }));
+      return runResult(lines, outcome);
+    },
+  },
+  restore: {
+    description: 'restore the store from a backup, saving the present one first',
+    argument: ['[file]', 'the backup (default: the newest, if the ledger has a record of it)'],
+    example: 'restore store.db.backup-20261125T013152Z',
+    async run(migrator, { options: { dryRun = false }, args: [file] }) {
+      if (migrator.postgres) {
+        throw new BackfillError(
+          'USAGE',
+          msg('The command restore is for a file'),
+          msg('Restore a PostgreSQL database with its own tools, such as pg_restore'),
+        );
+      }
+      const { restore } = await import('../../migrate/restore.js');
+      const outcome = await restore(migrator, file, dryRun);
+      return { json: { dryRun, ...outcome }, text: restoreText(outcome) };
+    },
+  },
+};
 
 const NOTHING_TO_DO = msg('Nothing to do: every step is applied and verified.');
-
-/** Applies pending steps, verifies, catches up. */
-export const upCommand: StoreCommand = {
-  name: 'up',
-  description: 'apply pending steps, verify the backfills, catch up rows written since',
-  example: 'up --db-path data/store.db --dry-run',
-  async run(migrator, { options, presenter }) {
-    const target = { to: options.to, step: options.step };
-    if (options.dryRun) return await planned('up', ({ planUp }) => planUp(migrator, target));
-    const { up } = await import('../../migrate/up.js');
-    if (options.report === undefined) return upResult(await up(migrator, target));
-    const { checkTarget, reportAfter } = await import('../../report/report.js');
-    const file = options.report === true ? DEFAULT_REPORT : options.report;
-    checkTarget(migrator, file); // before anything is changed
-    const outcome = await up(migrator, target);
-    const report = await reportAfter(migrator, file, outcome, presenter);
-    const error = outcome.error ?? report.error;
-    const { json, text } = upResult(outcome);
-    return { json: { ...json, error, report }, text: [...text, ...reportLines(report)], error };
-  },
-};
-
-/** Does what `up` does, for an unattended deploy. */
-export const deployCommand: StoreCommand = {
-  name: 'deploy',
-  description: 'bring the store up to date before the application starts; fast if nothing is pending',
-  example: 'deploy --backfills background && exec node server.js',
-  async run(migrator, { options }) {
-    if (options.check) {
-      const { status } = await import('../../migrate/status.js');
-      return checkResult(await status(migrator, { probeRows: Number.POSITIVE_INFINITY }));
-    }
-    if (options.dryRun) return await planned('deploy', ({ planUp }) => planUp(migrator));
-    const { up } = await import('../../migrate/up.js');
-    return upResult(
-      await up(
-        { ...migrator, lockTimeoutMs: migrator.lockTimeoutMs ?? DEPLOY_LOCK_TIMEOUT_MS },
-        { deferBackfills: options.backfills === 'background' },
-      ),
-    );
-  },
-};
 
 /** Returns the result of a dry run. */
 const planned = async (
@@ -96,20 +139,6 @@ function checkResult({ steps, isPending }: Status): CommandResult {
   };
 }
 
-/** Reverts steps, last first. */
-export const downCommand: StoreCommand = {
-  name: 'down',
-  description: 'revert the last step, or more',
-  example: 'down --to 0 --yes',
-  async run(migrator, { options }) {
-    const target = { to: options.to === '0' ? (0 as const) : options.to, step: options.step };
-    if (options.dryRun) return await planned('down', ({ planDown }) => planDown(migrator, target));
-    const { down } = await import('../../migrate/down.js');
-    const outcome = await down(migrator, target);
-    return runResult(downLines(outcome), outcome);
-  },
-};
-
 function downLines({ reverted, cells, size }: DownResult): readonly Line[] {
   if (!size) return [msg('Nothing to do: no step is applied.')];
   return [
@@ -119,46 +148,6 @@ function downLines({ reverted, cells, size }: DownResult): readonly Line[] {
     ...reverted.map((name) => msg('reverted {name}', { name })),
   ];
 }
-
-/** Runs applied backfills again. */
-export const backfillCommand: StoreCommand = {
-  name: 'backfill',
-  description: 'run an applied backfill again for rows written since, or for all rows',
-  argument: ['[name]', 'one backfill (default: all)'],
-  example: 'backfill 002-order-times --rescan',
-  async run(migrator, { options, args: [name] }) {
-    const target = { name, rescan: options.rescan ?? false };
-    if (options.dryRun)
-      return await planned('backfill', ({ planBackfill }) => planBackfill(migrator, target));
-    const { backfill } = await import('../../migrate/backfill.js');
-    const outcome = await backfill(migrator, target);
-    const isIdle = outcome.ran.length + outcome.verifications.length === 0 && !outcome.error;
-    const lines = isIdle
-      ? [msg('Nothing to do: no rows pending catch-up.')]
-      : outcome.ran.map((ran) => msg('re-ran {name}', { name: ran }));
-    return runResult(lines, outcome);
-  },
-};
-
-/** Restores the store from a backup. */
-export const restoreCommand: StoreCommand = {
-  name: 'restore',
-  description: 'restore the store from a backup, saving the present one first',
-  argument: ['[file]', 'the backup (default: the newest, if the ledger has a record of it)'],
-  example: 'restore store.db.backup-20261125T013152Z',
-  async run(migrator, { options: { dryRun = false }, args: [file] }) {
-    if (migrator.postgres) {
-      throw new BackfillError(
-        'USAGE',
-        msg('The command restore is for a file'),
-        msg('Restore a PostgreSQL database with its own tools, such as pg_restore'),
-      );
-    }
-    const { restore } = await import('../../migrate/restore.js');
-    const outcome = await restore(migrator, file, dryRun);
-    return { json: { dryRun, ...outcome }, text: restoreText(outcome) };
-  },
-};
 
 function restoreText(outcome: RestoreResult): readonly Message[] {
   const { from, path, isVerified, saved, wasDamaged, isReplaced, isCopyStale } = outcome;

@@ -10,22 +10,102 @@ import type { ResultText } from '../print.js';
 import { displayWidth } from '../table.js';
 import { reportLines, skipTexts, verificationText } from '../text.js';
 
-// Commands that only read a store. What does the work is loaded when a command runs.
-
-/** Shows the state of each step. */
-export const statusCommand: StoreCommand = {
-  name: 'status',
-  description: 'show the state of each step, reading only',
-  example: 'status --check && echo "up to date"',
-  async run(migrator, { options }) {
+const listCommand = (name: 'pending' | 'executed', description: string): StoreCommand => ({
+  description,
+  example: `${name} --json`,
+  async run(migrator) {
     const { status } = await import('../../migrate/status.js');
-    // An exit code cannot say "unknown", so that --check reads as many rows as it takes.
-    const found = await status(migrator, options.check ? { probeRows: Number.POSITIVE_INFINITY } : {});
-    return {
-      json: found,
-      text: statusText(found),
-      exitCode: options.check && found.isPending !== false ? EXIT.pending : EXIT.done,
-    };
+    const { steps } = await status(migrator);
+    const names = steps
+      .filter(({ state }) => (state === 'applied') === (name === 'executed'))
+      .map((step) => step.name);
+    return { json: { steps: names }, text: names };
+  },
+});
+
+/** Commands that only read a store, by name. What does the work is loaded when a command runs. */
+export const READ_COMMANDS: Readonly<
+  Record<'status' | 'pending' | 'executed' | 'verify' | 'report' | 'skips', StoreCommand>
+> = {
+  status: {
+    description: 'show the state of each step, reading only',
+    example: 'status --check && echo "up to date"',
+    async run(migrator, { options }) {
+      const { status } = await import('../../migrate/status.js');
+      // An exit code cannot say "unknown", so that --check reads as many rows as it takes.
+      const found = await status(migrator, options.check ? { probeRows: Number.POSITIVE_INFINITY } : {});
+      return {
+        json: found,
+        text: statusText(found),
+        exitCode: options.check && found.isPending !== false ? EXIT.pending : EXIT.done,
+      };
+    },
+  },
+  pending: listCommand('pending', 'list the steps that are not applied, reading only'),
+  executed: listCommand('executed', 'list the steps that are applied, reading only'),
+  verify: {
+    description: 'verify the backfills against the store, reading only',
+    example: 'verify --min-coverage 99.5 --json',
+    async run(migrator, { options: { printSql, minCoverage } }) {
+      if (printSql) {
+        if (migrator.postgres) {
+          throw new BackfillError(
+            'USAGE',
+            msg('--print-sql is for the sqlite3 shell, and this store is a PostgreSQL database'),
+            msg('Run it without --print-sql: umzug-backfill verify'),
+          );
+        }
+        const { backfillsOf } = await import('../../migrate/session.js');
+        const { verificationSql } = await import('../../engine/sqlite/print-sql.js');
+        const sql = backfillsOf(migrator.project).map(verificationSql);
+        return { json: { sql }, text: sql.join('\n\n').split('\n') };
+      }
+      const { verificationFailed, verify } = await import('../../migrate/verify.js');
+      const verifications = await verify(migrator, { minCoverage });
+      const failed = verifications.find(({ verdict }) => verdict === 'fail');
+      return {
+        json: { verifications },
+        text: verifications.flatMap(verificationText),
+        error: failed && verificationFailed(failed),
+      };
+    },
+  },
+  report: {
+    description: 'verify the backfills and write an HTML report about them, only reading the store',
+    example: 'report --out audit-log.html',
+    async run(migrator, { options, presenter }) {
+      const { checkTarget, report } = await import('../../report/report.js');
+      const file = options.out ?? DEFAULT_REPORT;
+      if (options.dryRun) {
+        const path = checkTarget(migrator, file);
+        return {
+          json: { dryRun: true, path },
+          text: [msg('Dry run of `report`: nothing was written. It would write {path}.', { path })],
+        };
+      }
+      const outcome = await report(migrator, file, presenter);
+      const { error, ...json } = outcome;
+      return { json, text: reportLines(outcome), error };
+    },
+  },
+  skips: {
+    description: 'list the rows and cells that were skipped, with the reason',
+    argument: ['[name]', 'one backfill (default: all)'],
+    example: 'skips 002-order-times',
+    async run(migrator, { args: [name] }) {
+      const { skips } = await import('../../migrate/status.js');
+      const backfills = await skips(migrator, name);
+      const rows = backfills.flatMap((entry) =>
+        entry.skips.map(({ key, target, reason }) => [
+          entry.backfill,
+          String(key),
+          target === '*' ? msg('the row') : target,
+          reason,
+        ]),
+      );
+      const heads = [msg('backfill'), msg('key'), msg('what'), msg('reason')];
+      return { json: { backfills }, text: [rows.length > 0 ? { heads, rows } : msg('Nothing was skipped.')] };
+    },
   },
 };
 
@@ -97,96 +177,3 @@ function pendingLine({ isPending, lock }: Status): Message {
     ? msg('The run in progress will finish the rest.')
     : msg('Pending changes. Run: umzug-backfill up');
 }
-
-const listCommand = (name: 'pending' | 'executed', description: string): StoreCommand => ({
-  name,
-  description,
-  example: `${name} --json`,
-  async run(migrator) {
-    const { status } = await import('../../migrate/status.js');
-    const { steps } = await status(migrator);
-    const names = steps
-      .filter(({ state }) => (state === 'applied') === (name === 'executed'))
-      .map((step) => step.name);
-    return { json: { steps: names }, text: names };
-  },
-});
-
-/** Lists the steps that are not applied, one per line. */
-export const pendingCommand = listCommand('pending', 'list the steps that are not applied, reading only');
-
-/** Lists the steps that are applied, one per line. */
-export const executedCommand = listCommand('executed', 'list the steps that are applied, reading only');
-
-/** Verifies the backfills, reading only. */
-export const verifyCommand: StoreCommand = {
-  name: 'verify',
-  description: 'verify the backfills against the store, reading only',
-  example: 'verify --min-coverage 99.5 --json',
-  async run(migrator, { options: { printSql, minCoverage } }) {
-    if (printSql) {
-      if (migrator.postgres) {
-        throw new BackfillError(
-          'USAGE',
-          msg('--print-sql is for the sqlite3 shell, and this store is a PostgreSQL database'),
-          msg('Run it without --print-sql: umzug-backfill verify'),
-        );
-      }
-      const { backfillsOf } = await import('../../migrate/session.js');
-      const { verificationSql } = await import('../../engine/sqlite/print-sql.js');
-      const sql = backfillsOf(migrator.project).map(verificationSql);
-      return { json: { sql }, text: sql.join('\n\n').split('\n') };
-    }
-    const { verificationFailed, verify } = await import('../../migrate/verify.js');
-    const verifications = await verify(migrator, { minCoverage });
-    const failed = verifications.find(({ verdict }) => verdict === 'fail');
-    return {
-      json: { verifications },
-      text: verifications.flatMap(verificationText),
-      error: failed && verificationFailed(failed),
-    };
-  },
-};
-
-/** Writes an HTML page about the store's backfills. */
-export const reportCommand: StoreCommand = {
-  name: 'report',
-  description: 'verify the backfills and write an HTML report about them, only reading the store',
-  example: 'report --out audit-log.html',
-  async run(migrator, { options, presenter }) {
-    const { checkTarget, report } = await import('../../report/report.js');
-    const file = options.out ?? DEFAULT_REPORT;
-    if (options.dryRun) {
-      const path = checkTarget(migrator, file);
-      return {
-        json: { dryRun: true, path },
-        text: [msg('Dry run of `report`: nothing was written. It would write {path}.', { path })],
-      };
-    }
-    const outcome = await report(migrator, file, presenter);
-    const { error, ...json } = outcome;
-    return { json, text: reportLines(outcome), error };
-  },
-};
-
-/** Lists what was skipped, and why. */
-export const skipsCommand: StoreCommand = {
-  name: 'skips',
-  description: 'list the rows and cells that were skipped, with the reason',
-  argument: ['[name]', 'one backfill (default: all)'],
-  example: 'skips 002-order-times',
-  async run(migrator, { args: [name] }) {
-    const { skips } = await import('../../migrate/status.js');
-    const backfills = await skips(migrator, name);
-    const rows = backfills.flatMap((entry) =>
-      entry.skips.map(({ key, target, reason }) => [
-        entry.backfill,
-        String(key),
-        target === '*' ? msg('the row') : target,
-        reason,
-      ]),
-    );
-    const heads = [msg('backfill'), msg('key'), msg('what'), msg('reason')];
-    return { json: { backfills }, text: [rows.length > 0 ? { heads, rows } : msg('Nothing was skipped.')] };
-  },
-};
