@@ -172,7 +172,7 @@ function fleetText(
   const hidden = others.length - MAX_SHOWN;
   return [
     ...lines,
-    ...(hidden > 0 ? [msg('… and {stores} more: --json lists all', { stores: count(hidden) })] : []),
+    hidden > 0 && msg('… and {stores} more: --json lists all', { stores: count(hidden) }),
     {
       heads: [msg('outcome'), msg('stores')],
       rows: countByExit(results).map(([code, stores]) => [msg(exitLabel(code)), count(stores)]),

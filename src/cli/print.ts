@@ -12,11 +12,14 @@ type Part = string | Message;
 /** A line of a result, from one part or several. */
 export type Line = Part | readonly Part[];
 
+/** Lines of a result; what is false or undefined is left out. */
+export type ResultLines = readonly (Line | false | undefined)[];
+
 /** A table with a header row. */
 export interface Table {
   readonly heads: readonly Part[];
   /** Cells by row: a text, or several lines. */
-  readonly rows: readonly (readonly (Part | readonly Line[])[])[];
+  readonly rows: readonly (readonly (Part | ResultLines)[])[];
   /**
    * Widths of the columns in characters, but for the last, which takes the rest of the terminal; longer text is wrapped. Default: as wide
    * as the text.
@@ -24,8 +27,8 @@ export interface Table {
   readonly widths?: readonly number[];
 }
 
-/** A result for people. */
-export type ResultText = readonly (Line | Table)[];
+/** A result for people; what is false or undefined is left out. */
+export type ResultText = readonly (Line | Table | false | undefined)[];
 
 /**
  * Text for people, a line each. A line may hold text from anywhere: its line breaks and control characters are printed as escapes, so that it
@@ -45,8 +48,18 @@ export function renderLines(
       .flat()
       .map((part: Part) => (typeof part === 'string' ? part : translate(part)))
       .join('');
-  return text.flatMap((line) => (isTable(line) ? drawTable(line, render, columns) : [render(line)]));
+  return text.flatMap((line) => {
+    if (line === false || line === undefined) return [];
+    return isTable(line) ? drawTable(line, render, columns) : [render(line)];
+  });
 }
+
+/** Returns lines that each begin with the same parts. */
+export const prefixed = (
+  prefix: readonly Part[],
+  lines: readonly (Part | false | undefined)[],
+): readonly Line[] =>
+  lines.flatMap((line) => (line === false || line === undefined ? [] : [[...prefix, line]]));
 
 /** Prints lines. */
 export const printLines = (stream: OutputStream, lines: Lines): void => {

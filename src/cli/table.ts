@@ -36,7 +36,8 @@ export function drawTable(
   const limits = widths && [...widths, remainingWidth(taken, columns)].map((width) => width - PADDING);
   const cells = [heads, ...rows].map((row) =>
     row.map((cell, i) => {
-      const lines = [cell].flat().map((line) => visible(scrub(render(line))));
+      const given = [cell].flat().filter((line) => line !== false && line !== undefined);
+      const lines = given.map((line) => visible(scrub(render(line))));
       return limits ? lines.flatMap((line) => wrap(line, limits[i] ?? 0)) : lines;
     }),
   );

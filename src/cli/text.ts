@@ -9,7 +9,7 @@ import type { Backup } from '../safety/backup.js';
 import { shellWord } from '../shell.js';
 import type { Verification } from '../verify/verify.js';
 import type { CommandResult } from './cli.js';
-import type { Line, ResultText, Table } from './print.js';
+import { type Line, prefixed, type ResultLines, type ResultText, type Table } from './print.js';
 
 /** Returns the lines of a verification: a table with a row per finding, and the hints. */
 export function verificationText({ backfill, verdict, checks, durationMs }: Verification): ResultText {
@@ -70,28 +70,24 @@ function sizeText({ before, after }: SizeChange): Line {
 }
 
 /** Returns where the backup is, and the command that restores it. */
-function backupText({ path, bytes: size, isChecked }: Backup): readonly Line[] {
+function backupText({ path, bytes: size, isChecked }: Backup): ResultLines {
   return [
     msg('Backup: {path} ({size}). To restore it: umzug-backfill restore {file}', {
       path,
       size: bytes(size),
       file: shellWord(path),
     }),
-    ...(isChecked
-      ? []
-      : [
-          [
-            '  ',
-            msg(
-              'Integrity not checked: the schema uses functions or collations that only the application provides.',
-            ),
-          ],
-        ]),
+    !isChecked && [
+      '  ',
+      msg(
+        'Integrity not checked: the schema uses functions or collations that only the application provides.',
+      ),
+    ],
   ];
 }
 
 /** Returns the result of a command that was run: warnings, what it did, verdicts, size. */
-export function runResult<Outcome extends RunResult>(lines: readonly Line[], outcome: Outcome) {
+export function runResult<Outcome extends RunResult>(lines: ResultLines, outcome: Outcome) {
   const { error, ...json } = outcome;
   const text: ResultText = [
     ...warningLines(outcome),
@@ -99,7 +95,7 @@ export function runResult<Outcome extends RunResult>(lines: readonly Line[], out
     ...lines,
     ...outcome.verifications.flatMap(verificationText),
     ...(outcome.removedBackups ?? []).map((path) => msg('Removed an old backup: {path}', { path })),
-    ...(outcome.size ? [sizeText(outcome.size)] : []),
+    outcome.size && sizeText(outcome.size),
   ];
   return { json, text, error };
 }
@@ -118,15 +114,14 @@ function planText(command: string, { steps, unverified, backup }: Plan): ResultT
     return [msg('Dry run of `{command}`: nothing to do.', { command })];
   return [
     msg('Dry run of `{command}`: nothing was written. It would do this:', { command }),
-    ...(backup
-      ? [msg('a backup first: {size} in {folder}', { size: bytes(backup.bytes), folder: backup.folder })]
-      : []),
+    backup !== null &&
+      msg('a backup first: {size} in {folder}', { size: bytes(backup.bytes), folder: backup.folder }),
     ...steps.flatMap(
       (step): ResultText => [
         ...plannedStepText(step),
-        ...(command === 'down' && step.statements.length === 0 && step.cells === undefined
-          ? [['  ', msg('nothing: it created nothing')]]
-          : []),
+        command === 'down' &&
+          step.statements.length === 0 &&
+          step.cells === undefined && ['  ', msg('nothing: it created nothing')],
       ],
     ),
     ...unverified.map((name) => msg('{name}: verify what an earlier run filled', { name })),
@@ -148,24 +143,19 @@ export const skipTexts = (skips: Readonly<Record<string, number>>): readonly str
   Object.entries(skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
 
 function plannedStepText({ step, statements, fill, cells, dependsOn }: PlannedStep): ResultText {
-  const lines: readonly Message[] = [
+  const lines = [
     ...statements.map(({ sql, lockMs }) =>
       msg('{sql}   (write lock: about {duration})', { sql: inOneLine(sql), duration: duration(lockMs) }),
     ),
-    ...(dependsOn === undefined
-      ? []
-      : [msg('known after {step} is applied, which may create what it needs', { step: dependsOn })]),
+    dependsOn !== undefined &&
+      msg('known after {step} is applied, which may create what it needs', { step: dependsOn }),
     ...(cells ? revertLines(cells) : []),
     ...(fill ? fillLines(fill) : []),
   ];
-  return [
-    step,
-    ...lines.map((line): Line => ['  ', line]),
-    ...(fill && fill.samples.length > 0 ? [sampleTable(fill)] : []),
-  ];
+  return [step, ...prefixed(['  '], lines), fill && fill.samples.length > 0 && sampleTable(fill)];
 }
 
-function fillLines(fill: PlannedFill): readonly Message[] {
+function fillLines(fill: PlannedFill): readonly (Message | undefined)[] {
   const skips = skipTexts(fill.skips);
   return [
     msg('{kind} run: {rows} rows in scope with a NULL, in {batches} batches, about {duration}', {
@@ -175,7 +165,7 @@ function fillLines(fill: PlannedFill): readonly Message[] {
       duration: duration(fill.expectedMs),
     }),
     msg('cells to fill: {cells}', { cells: inColumns(fill.cellsToFill) }),
-    ...(fill.valuesLeft ? [valuesLeftText(fill.valuesLeft)] : []),
+    fill.valuesLeft && valuesLeftText(fill.valuesLeft),
     skips.length > 0 ? msg('to skip: {skips}', { skips }) : msg('to skip: none'),
     msg('disk needed: about {size}, and briefly as much again for the journal', {
       size: bytes(fill.diskBytes),
@@ -189,18 +179,20 @@ function fillLines(fill: PlannedFill): readonly Message[] {
 const inOneLine = (sql: string): string => sql.trim().replace(/\s*\n\s*/g, ' ');
 
 /** Returns how many cells a `down` reverted, or would revert, and why it kept the others. */
-export function revertLines({ reverted, kept, underivable, gone }: RevertResult): readonly Message[] {
+export function revertLines({
+  reverted,
+  kept,
+  underivable,
+  gone,
+}: RevertResult): readonly (Message | false)[] {
   return [
     msg('{reverted} cells reverted, {kept} kept (they, or their sources, changed since)', {
       reverted: count(reverted),
       kept: count(kept),
     }),
-    ...(underivable > 0
-      ? [msg('{cells} cells kept (their values can no longer be derived)', { cells: count(underivable) })]
-      : []),
-    ...(gone > 0
-      ? [msg('{cells} cells of missing rows (deleted, or their key changed)', { cells: count(gone) })]
-      : []),
+    underivable > 0 &&
+      msg('{cells} cells kept (their values can no longer be derived)', { cells: count(underivable) }),
+    gone > 0 && msg('{cells} cells of missing rows (deleted, or their key changed)', { cells: count(gone) }),
   ];
 }
 
@@ -215,14 +207,9 @@ function sampleTable({ samples, cellsToFill }: PlannedFill): Table {
 /** Returns the lines about a report: its path, and the verdict of each backfill. */
 export function reportLines({ path, bytes: size, backfills, error }: ReportResult): readonly Line[] {
   if (path === undefined) {
-    return [
-      error
-        ? msg('No report was written ({code}: {message}).', {
-            code: error.code,
-            message: error.texts.message,
-          })
-        : msg('No report was written, because the run was stopped.'),
-    ];
+    if (!error) return [msg('No report was written, because the run was stopped.')];
+    const { code, texts } = error;
+    return [msg('No report was written ({code}: {message}).', { code, message: texts.message })];
   }
   return [
     msg('Report: {path} ({size}).', { path, size: bytes(size ?? 0) }),

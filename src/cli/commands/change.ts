@@ -1,6 +1,6 @@
 import { BackfillError, EXIT } from '../../errors.js';
 import { bytes } from '../../format.js';
-import { type Message, msg } from '../../messages/message.js';
+import { msg } from '../../messages/message.js';
 import type { DownResult } from '../../migrate/down.js';
 import type { Plan } from '../../migrate/plan.js';
 import type { RestoreResult } from '../../migrate/restore.js';
@@ -10,7 +10,7 @@ import { DEPLOY_LOCK_TIMEOUT_MS } from '../../option-table.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
 import { shellWord } from '../../shell.js';
 import type { CommandResult, StoreCommand } from '../cli.js';
-import type { Line } from '../print.js';
+import { type Line, prefixed, type ResultLines } from '../print.js';
 import { planResult, reportLines, revertLines, runResult, valuesLeftText } from '../text.js';
 
 /** Commands that change a store, by name. What does the work is loaded when a command runs. */
@@ -142,19 +142,16 @@ function checkResult({ steps, isPending }: Status): CommandResult {
 function downLines({ reverted, cells, size }: DownResult): readonly Line[] {
   if (!size) return [msg('Nothing to do: no step is applied.')];
   return [
-    ...cells.flatMap(({ backfill, ...found }) =>
-      revertLines(found).map((line): Line => [backfill, msg(': '), line]),
-    ),
+    ...cells.flatMap(({ backfill, ...found }) => prefixed([backfill, msg(': ')], revertLines(found))),
     ...reverted.map((name) => msg('reverted {name}', { name })),
   ];
 }
 
-function restoreText(outcome: RestoreResult): readonly Message[] {
+function restoreText(outcome: RestoreResult): ResultLines {
   const { from, path, isVerified, saved, wasDamaged, isReplaced, isCopyStale } = outcome;
   const size = bytes(outcome.bytes);
-  const unknown = isVerified
-    ? []
-    : [msg('The ledger has no record of this file, so its contents were not compared.')];
+  const unknown =
+    !isVerified && msg('The ledger has no record of this file, so its contents were not compared.');
   if (saved === undefined) {
     return [
       msg('Dry run of `restore`: nothing was written. It would write {from} ({size}) into {path}.', {
@@ -162,27 +159,22 @@ function restoreText(outcome: RestoreResult): readonly Message[] {
         size,
         path,
       }),
-      ...unknown,
+      unknown,
     ];
   }
   return [
     msg('Restored {path} from {from} ({size}).', { path, from, size }),
-    ...unknown,
+    unknown,
     wasDamaged
       ? msg('The store was damaged; its files are kept as {saved}.', { saved })
       : msg('The store as it was: {saved}. To restore that: umzug-backfill restore {file}', {
           saved,
           file: shellWord(saved),
         }),
-    ...(isCopyStale
-      ? [
-          msg(
-            'Other programs wrote during the restore; that copy does not contain what they wrote after it was started.',
-          ),
-        ]
-      : []),
-    ...(isReplaced
-      ? [msg('The file was replaced: restart every program that may have had the store open.')]
-      : []),
+    isCopyStale &&
+      msg(
+        'Other programs wrote during the restore; that copy does not contain what they wrote after it was started.',
+      ),
+    isReplaced && msg('The file was replaced: restart every program that may have had the store open.'),
   ];
 }

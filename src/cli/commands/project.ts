@@ -2,7 +2,7 @@ import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
 import { shellWord } from '../../shell.js';
 import type { FolderCommand } from '../cli.js';
-import type { Line } from '../print.js';
+import { prefixed } from '../print.js';
 
 /** Commands on the files of a project, by name. What does the work is loaded when a command runs. */
 export const PROJECT_COMMANDS: Readonly<Record<'lint' | 'init' | 'create', FolderCommand>> = {
@@ -41,20 +41,20 @@ export const PROJECT_COMMANDS: Readonly<Record<'lint' | 'init' | 'create', Folde
       const result = initProject(folder, { store, dryRun });
       const { config, folders, isInstalled, isCompiled } = result;
       const next = [
-        ...(isInstalled ? [] : ['npm install umzug-backfill']),
-        ...(store === undefined ? [msg('set the store in {file}', { file: config })] : []),
-        ...(isCompiled ? [msg('compile it to dist: npx tsc --outDir dist')] : []),
+        !isInstalled && 'npm install umzug-backfill',
+        store === undefined && msg('set the store in {file}', { file: config }),
+        isCompiled && msg('compile it to dist: npx tsc --outDir dist'),
         msg('write a step: umzug-backfill create NAME'),
         msg('check the plan: umzug-backfill up --dry-run'),
       ];
       return {
         json: { dryRun, ...result },
         text: [
-          ...(dryRun ? [msg('Dry run of `init`: nothing was written. It would do this:')] : []),
+          dryRun && msg('Dry run of `init`: nothing was written. It would do this:'),
           msg('The config is {file}.', { file: config }),
           ...folders.map((name) => msg('Steps go into {folder}.', { folder: name })),
           msg('Next:'),
-          ...next.map((line): Line => ['  ', line]),
+          ...prefixed(['  '], next),
         ],
       };
     },
@@ -75,7 +75,7 @@ export const PROJECT_COMMANDS: Readonly<Record<'lint' | 'init' | 'create', Folde
           ? [msg('Dry run of `create`: nothing was written. It would write {file}.', { file })]
           : [
               msg('Wrote {file}.', { file }),
-              ...(file.endsWith('ts') ? [msg('Compile it before it is checked or run: npx tsc.')] : []),
+              file.endsWith('ts') && msg('Compile it before it is checked or run: npx tsc.'),
               msg(
                 'Replace the example names in it, then check it with: umzug-backfill lint, umzug-backfill up --dry-run',
               ),

@@ -6,7 +6,7 @@ import type { Status, StepStatus } from '../../migrate/status.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
 import { visible } from '../../visible.js';
 import type { StoreCommand } from '../cli.js';
-import type { ResultText } from '../print.js';
+import type { ResultLines, ResultText } from '../print.js';
 import { displayWidth } from '../table.js';
 import { reportLines, skipTexts, verificationText } from '../text.js';
 
@@ -113,7 +113,7 @@ function statusText(status: Status): ResultText {
   const { path, steps, drifts } = status;
   return [
     msg('Store: {path}', { path }),
-    ...runLines(status),
+    runLine(status),
     {
       heads: [msg('step'), msg('state'), msg('detail')],
       rows: steps.map((step) => [step.name, msg(step.state), detailLines(step)]),
@@ -124,7 +124,7 @@ function statusText(status: Status): ResultText {
   ];
 }
 
-function detailLines(step: StepStatus): readonly Message[] {
+function detailLines(step: StepStatus): ResultLines {
   const { backfill, durationMs, state, appliedAt, packageVersion: version } = step;
   if (state === 'pending') return [];
   const when =
@@ -149,24 +149,21 @@ function detailLines(step: StepStatus): readonly Message[] {
       batches: count(backfill.batches),
     }),
     msg('{cells} cells filled', { cells: count(backfill.cellsFilled) }),
-    ...(skips.length > 0 ? [msg('skipped {skips}', { skips })] : []),
+    skips.length > 0 && msg('skipped {skips}', { skips }),
     msg('verification: {verdict}', { verdict: msg(backfill.verdict) }),
-    ...(backfill.needsCatchUp === 'unknown' ? [msg('no rows pending catch-up in the 50,000 rows read')] : []),
-    ...(backfill.needsCatchUp === true ? [msg('rows pending catch-up')] : []),
+    backfill.needsCatchUp === 'unknown' && msg('no rows pending catch-up in the 50,000 rows read'),
+    backfill.needsCatchUp === true && msg('rows pending catch-up'),
   ];
 }
 
 /** Returns whether an unfinished step is in progress or was stopped. */
-function runLines({ lock: { state, holder }, steps }: Status): readonly Message[] {
-  if (state === 'held') {
-    return [
-      holder
-        ? msg('Run in progress: {who}', { who: holderText(holder) })
-        : msg('Run in progress: it has just started'),
-    ];
-  }
+function runLine({ lock: { state, holder }, steps }: Status): Message | false {
+  if (state === 'held')
+    return holder
+      ? msg('Run in progress: {who}', { who: holderText(holder) })
+      : msg('Run in progress: it has just started');
   const isUnfinished = steps.some((step) => step.state === 'applying' || step.state === 'reverting');
-  return state === 'free' && isUnfinished ? [msg('No run in progress; the last one was stopped.')] : [];
+  return state === 'free' && isUnfinished && msg('No run in progress; the last one was stopped.');
 }
 
 function pendingLine({ isPending, lock }: Status): Message {
