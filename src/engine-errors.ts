@@ -1,5 +1,5 @@
 import type { ErrorCode } from './errors.js';
-import { type Message, msg, type PlainText } from './messages/message.js';
+import { msg, type PlainText } from './messages/message.js';
 
 /** Explanation of an error of the database or the system. */
 type Meaning = readonly [code: ErrorCode, message: PlainText, hint: PlainText];
@@ -240,18 +240,12 @@ export const SYSTEM_MEANINGS: Meanings = {
 const UNSAFE_USE =
   /^(?:malformed database schema \((?<object>.*)\) - )?(?:error in .*: )?unsafe use of (?:virtual table "(?<table>.*)"|(?<call>.*))$/s;
 
-/** A function or virtual table that an untrusted schema must not use. */
-interface UnsafeUse {
-  /** The object that uses it, if SQLite names one. */
-  readonly object: string | undefined;
-  /** Name of the function or virtual table. */
-  readonly name: string;
-  /** Description for messages. */
-  readonly used: string | Message;
-}
-
-/** Parses SQLite's message about unsafe use; returns undefined for any other message. */
-export function unsafeUse(message: string): UnsafeUse | undefined {
+/**
+ * Parses SQLite's message about a function or virtual table that an untrusted schema must not use.
+ *
+ * @returns the `object` that uses it, if SQLite names one; its `name`; what is `used`, for messages. Undefined for any other message
+ */
+export function unsafeUse(message: string) {
   const { object, table, call } = UNSAFE_USE.exec(message)?.groups ?? {};
   if (table !== undefined)
     return { object, name: table, used: msg('the virtual table {name}', { name: table }) };

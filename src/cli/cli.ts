@@ -32,7 +32,7 @@ export interface CliContext {
   /** Folder in which the config file is looked up. */
   readonly folder: string;
   /** Input for confirmations. Default: none, so that nothing is confirmed. */
-  readonly stdin?: InputStream;
+  readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   /** Receives the result. */
   readonly stdout: OutputStream;
   /** Receives the log, the progress and an error's text. */
@@ -48,9 +48,6 @@ export interface CliContext {
   /** Project of an embedding program. Default: that of the config file in the folder. */
   readonly embedding?: Embedding;
 }
-
-/** An input stream that may be a terminal. */
-type InputStream = NodeJS.ReadableStream & { readonly isTTY?: boolean };
 
 /** An output stream that may be a terminal of `columns` characters. */
 export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
@@ -111,7 +108,7 @@ export interface FolderCommand extends CommandBase {
 }
 
 /** An invocation of the program. */
-interface Invocation extends Pick<Call, 'options' | 'args'>, Pick<Presenter, 'toRunnable'> {
+export interface Invocation extends Pick<Call, 'options' | 'args'>, Pick<Presenter, 'toRunnable'> {
   /** Name of the command. */
   readonly name: CommandName;
   readonly context: CliContext;
@@ -182,7 +179,7 @@ async function runOnStore(
   const given = givenAll(argv, '--db-path');
   if (isFleet(given)) {
     const { runFleet } = await import('./fleet.js');
-    return await runFleet({ command: name, options, argv, given, presenter }, context);
+    return await runFleet(given, invocation, presenter);
   }
   const trust = { trustConfig: options.trustConfig };
   const loaded: MigratorDefaults = embedding

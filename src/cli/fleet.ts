@@ -4,13 +4,13 @@ import { BackfillError, EXIT } from '../errors.js';
 import { countByExit, exitLabel, runPool, type StoreResult, worstExit } from '../fleet/pool.js';
 import { findStores, ownerOf } from '../fleet/stores.js';
 import { count, duration } from '../format.js';
-import type { Translate } from '../messages/lang.js';
+import type { Lang, Translate } from '../messages/lang.js';
 import { type Message, msg } from '../messages/message.js';
 import { DEFAULT_REPORT, REPORT_FILE } from '../report/default-file.js';
 import type { FleetFacts } from '../report/fleet-page.js';
 import type { ReportResult } from '../report/report.js';
 import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
-import type { CliContext, Presenter } from './cli.js';
+import type { Invocation, Presenter } from './cli.js';
 import { errorLines } from './error-output.js';
 import { asRunnable } from './hints.js';
 import { createEventLogger } from './log.js';
@@ -39,28 +39,20 @@ function withoutStores(argv: readonly string[], report: CliOptions['report']): s
   return left;
 }
 
-/** A call of a command on several stores. */
-interface FleetCall {
-  readonly command: string;
-  readonly options: CliOptions;
-  readonly argv: readonly string[];
-  readonly presenter: Presenter;
-  /** The stores of the arguments: paths and patterns. */
-  readonly given: readonly string[];
-}
-
 /**
  * Runs a command on several stores, and prints one summary.
  *
+ * @param given the stores of the arguments: paths and patterns
  * @returns the worst exit code
  * @throws {BackfillError} `USAGE` if the command or an option is for one store only, `STORE_MISSING` if a pattern has no match
  */
 export async function runFleet(
-  call: FleetCall,
-  { env, folder, stdout, stderr, now = () => new Date(), embedding }: CliContext,
+  given: readonly string[],
+  { name: command, options, argv, context }: Invocation,
+  presenter: Presenter,
 ): Promise<number> {
-  const { command, options, argv, given, presenter } = call;
-  const { translate } = presenter;
+  const { env, folder, stdout, stderr, now = () => new Date(), embedding } = context;
+  const { lang, translate } = presenter;
   refuseForFleet(command, argv, embedding !== undefined);
   const target = options.report === undefined ? undefined : reportTarget(options.report);
   const { paths, refused } = await findStores(given);
@@ -98,16 +90,12 @@ export async function runFleet(
   const stores = results.map(({ error: _, ...result }) => result); // it is part of the output
   const toRunnable = (path: string, text: string): string =>
     asRunnable(text, env, { dbPath: path, backupDir: options['backup.folder'], store: path });
-  const facts = { results, durationMs, generatedAt: now() };
-  const report = target === undefined ? {} : await writeReport(target, call, facts, toRunnable);
-  if (options.json)
-    stdout.write(toJson({ command, exitCode, durationMs, stores, ...report }, (hint) => hint));
+  const facts = { command, results, durationMs, generatedAt: now() };
+  const report = target === undefined ? undefined : await writeReport(target, lang, facts, toRunnable);
+  if (options.json) stdout.write(toJson({ command, exitCode, durationMs, stores, report }, (hint) => hint));
   else {
     const text = fleetText(results, durationMs, translate, toRunnable);
-    printLines(
-      stdout,
-      renderLines([...text, ...(report.report ? reportLines(report.report) : [])], presenter),
-    );
+    printLines(stdout, renderLines([...text, ...(report ? reportLines(report) : [])], presenter));
   }
   return exitCode;
 }
@@ -127,19 +115,15 @@ const reportTarget = (given: string | true): string =>
 /** Writes one page about all stores. */
 async function writeReport(
   target: string,
-  { command, presenter: { lang } }: FleetCall,
-  facts: Omit<FleetFacts, 'command'>,
+  lang: Lang,
+  facts: FleetFacts,
   toRunnable: (path: string, text: string) => string,
-): Promise<{ readonly report?: ReportResult }> {
+): Promise<ReportResult> {
   const { fleetPage } = await import('../report/fleet-page.js');
   const { renderContext } = await import('../report/elements.js');
-  const text = fleetPage(
-    { command, ...facts },
-    await renderContext(lang),
-    (path) => (hint) => toRunnable(path, hint),
-  );
+  const text = fleetPage(facts, await renderContext(lang), (path) => (hint) => toRunnable(path, hint));
   writeAtomically(REPORT_FILE, target, text);
-  return { report: { path: target, bytes: Buffer.byteLength(text) } };
+  return { path: target, bytes: Buffer.byteLength(text) };
 }
 
 function refuseForFleet(command: string, argv: readonly string[], isEmbedded: boolean): void {
