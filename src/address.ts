@@ -89,7 +89,6 @@ function fromUrl(url: string): StoreAddress {
   return { path: redactedUrl(postgres), postgres };
 }
 
-/** Returns the URL from the variables of the environment. */
 function urlOf(names: PostgresEnv, named: (name: string | undefined) => string | undefined): string {
   const database = named(names.name) ?? names.defaults?.name;
   if (database === undefined) {

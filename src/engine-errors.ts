@@ -1,7 +1,6 @@
 import type { ErrorCode } from './errors.js';
 import { msg, type PlainText } from './messages/message.js';
 
-/** Explanation of an error of the database or the system. */
 type Meaning = readonly [code: ErrorCode, message: PlainText, hint: PlainText];
 
 type Meanings = Readonly<Record<string, Meaning>>;

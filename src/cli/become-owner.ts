@@ -18,7 +18,6 @@ const LATE_PACKAGES = ['better-sqlite3', 'umzug', 'pino'];
 /** Missing in the types of Node. */
 type WithGroups = NodeJS.Process & { readonly initgroups?: (user: string, group: number) => void };
 
-/** A store and the user that it belongs to. */
 interface Owner {
   readonly path: string;
   readonly uid: number;

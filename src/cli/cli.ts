@@ -56,7 +56,6 @@ export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean; r
 export interface CommandResult {
   /** For programs. Without the name of the command, and without `error`, unless that is not the last property. */
   readonly json: object;
-  /** For people. */
   readonly text: ResultText;
   /** Default: 0, or that of `error`. */
   readonly exitCode?: number;
@@ -75,7 +74,6 @@ export interface Presenter {
   readonly columns: number | undefined;
 }
 
-/** A command as it was called. */
 interface Call {
   readonly options: CliOptions;
   readonly args: readonly string[];
@@ -109,7 +107,6 @@ export interface FolderCommand extends CommandBase {
 
 /** An invocation of the program. */
 export interface Invocation extends Pick<Call, 'options' | 'args'>, Pick<Presenter, 'toRunnable'> {
-  /** Name of the command. */
   readonly name: CommandName;
   readonly context: CliContext;
   /** All arguments; they may name several stores. */

@@ -18,7 +18,6 @@ import { type CliOptions, SINGLE_STORE_FLAGS } from './options.js';
 import { printLines, type ResultText, renderLines, toJson } from './print.js';
 import { reportLines } from './text.js';
 
-/** Commands that take several stores. */
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
 
 /** Maximum number of unfinished stores in the result. */
@@ -54,7 +53,8 @@ export async function runFleet(
   const { env, folder, stdout, stderr, now = () => new Date(), embedding } = context;
   const { lang, translate } = presenter;
   refuseForFleet(command, argv, embedding !== undefined);
-  const target = options.report === undefined ? undefined : reportTarget(options.report);
+  const file = options.report === true ? DEFAULT_REPORT : options.report;
+  const target = file === undefined ? undefined : resolveOutputPath(REPORT_FILE, file, undefined);
   const { paths, refused } = await findStores(given);
   const owners = new Map(paths.map((path) => [path, ownerOf(path)]));
   const level = options.logLevel ?? COMMAND_OPTIONS.logLevel.default;
@@ -88,8 +88,9 @@ export async function runFleet(
   const exitCode = worstExit(results);
   const durationMs = Math.round(performance.now() - startedAt);
   const stores = results.map(({ error: _, ...result }) => result); // it is part of the output
-  const toRunnable = (path: string, text: string): string =>
-    asRunnable(text, env, { dbPath: path, backupDir: options['backup.folder'], store: path });
+  const backupDir = options['backup.folder'];
+  const toRunnable: ToRunnable = (path) => (text) =>
+    asRunnable(text, env, { dbPath: path, backupDir, store: path });
   const facts = { command, results, durationMs, generatedAt: now() };
   const report = target === undefined ? undefined : await writeReport(target, lang, facts, toRunnable);
   if (options.json) stdout.write(toJson({ command, exitCode, durationMs, stores, report }, (hint) => hint));
@@ -100,7 +101,6 @@ export async function runFleet(
   return exitCode;
 }
 
-/** Returns the result of a store that was not opened. */
 const refusedStore = (path: string, error: BackfillError): StoreResult => ({
   path,
   exitCode: error.exitCode,
@@ -109,19 +109,18 @@ const refusedStore = (path: string, error: BackfillError): StoreResult => ({
   error: { code: error.code, ...error.texts },
 });
 
-const reportTarget = (given: string | true): string =>
-  resolveOutputPath(REPORT_FILE, given === true ? DEFAULT_REPORT : given, undefined);
+/** Returns what makes the commands in a text about a store runnable. */
+type ToRunnable = (path: string) => (text: string) => string;
 
-/** Writes one page about all stores. */
 async function writeReport(
   target: string,
   lang: Lang,
   facts: FleetFacts,
-  toRunnable: (path: string, text: string) => string,
+  toRunnable: ToRunnable,
 ): Promise<ReportResult> {
   const { fleetPage } = await import('../report/fleet-page.js');
   const { renderContext } = await import('../report/elements.js');
-  const text = fleetPage(facts, await renderContext(lang), (path) => (hint) => toRunnable(path, hint));
+  const text = fleetPage(facts, await renderContext(lang), toRunnable);
   writeAtomically(REPORT_FILE, target, text);
   return { path: target, bytes: Buffer.byteLength(text) };
 }
@@ -142,14 +141,14 @@ function fleetText(
   results: readonly StoreResult[],
   durationMs: number,
   translate: Translate,
-  toRunnable: (path: string, text: string) => string,
+  toRunnable: ToRunnable,
 ): ResultText {
   const others = results.filter(({ exitCode }) => exitCode !== EXIT.done);
   const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }): ResultText => {
     const details = error
-      ? errorLines({ code: error.code, texts: error }, translate).map((line) =>
-          toRunnable(path, line).replace(/^(?! {2})/, '  '),
-        )
+      ? errorLines({ code: error.code, texts: error }, translate)
+          .map(toRunnable(path))
+          .map((line) => line.replace(/^(?! {2})/, '  '))
       : [];
     return [[path, msg(': '), msg(exitLabel(exitCode))], ...details];
   });

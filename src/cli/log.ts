@@ -31,7 +31,6 @@ export type LoggedEvent =
   /** How many of them are. */
   | { readonly event: 'fleet_progress'; readonly done: number; readonly stores: number };
 
-/** The level of each event. */
 const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'info' | 'warn'>> = {
   user_changed: 'info',
   step_started: 'info',
@@ -76,12 +75,9 @@ const IN_RESULT: ReadonlySet<LoggedEvent['event']> = new Set([
 /** A log of events. */
 export type Log = (event: LoggedEvent) => void;
 
-/** Options of {@link createEventLogger}. */
 interface LogOptions {
   readonly level: LogLevel;
-  /** Receives the lines. */
   readonly stream: OutputStream;
-  /** Renders the sentences for a terminal. */
   readonly translate: Translate;
   /** Fields that come before those of every event. Default: none. */
   readonly fields?: Readonly<Record<string, string>> | undefined;
@@ -131,7 +127,6 @@ export const isInfoLogged = (level: LogLevel): boolean => isEnabled(level, 'info
 const isEnabled = (level: LogLevel, of: 'debug' | 'info' | 'warn'): boolean =>
   LOG_LEVELS.indexOf(level) <= LOG_LEVELS.indexOf(of);
 
-/** The event of a name. */
 type EventOf<Name, Event = LoggedEvent> = Event extends { readonly event: infer Names }
   ? Name extends Names
     ? Event

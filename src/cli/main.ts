@@ -61,7 +61,6 @@ function buildProgram(
   return program;
 }
 
-/** Returns the requested language, or else that of the locale. */
 function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
   const requested = given(argv, '--lang');
   return LANGS.find((lang) => lang === requested) ?? localeLang(env);

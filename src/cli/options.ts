@@ -149,7 +149,6 @@ export function refuseOtherOptions(options: CliOptions, { postgres }: StoreAddre
 const usage = (message: Message, options?: { readonly cause: unknown }): BackfillError =>
   new BackfillError('USAGE', message, msg('Run umzug-backfill --help, or the command with --help'), options);
 
-/** Returns the error for an argument of a flag that is not of its kind. */
 const invalidArgument = (flag: string, { expected }: Kind, value: string): BackfillError =>
   usage(msg('Expected `{option}` to be {expected}, got `{value}`', { option: flag, expected, value }));
 
@@ -188,7 +187,6 @@ function messageOf({ code, message }: CommanderError, argv: readonly string[]): 
   }
 }
 
-/** Adds the similar names that commander found. */
 function withSimilar(unknown: Message, message: string): Message {
   const similar = /\(Did you mean (?:one of )?(.*)\?\)$/s.exec(message)?.[1];
   return similar === undefined

@@ -18,7 +18,6 @@ export interface StoreResult {
   readonly durationMs: number;
   /** JSON that the command printed; empty for a store that was not started. */
   readonly output: Readonly<Record<string, unknown>>;
-  /** The error that ended the command. */
   readonly error?: StoreError;
 }
 
@@ -27,13 +26,10 @@ export interface StoreError extends ErrorTexts {
   readonly code: string;
 }
 
-/** Options of {@link runPool}. */
 interface PoolOptions {
   readonly argv: readonly string[];
   readonly paths: readonly string[];
-  /** Maximum number of processes. */
   readonly concurrency: number;
-  /** Folder of the project. */
   readonly folder: string;
   readonly env: NodeJS.ProcessEnv;
   /** Returns the user that a process of root becomes permanently for a store; undefined if it stays root. */
@@ -160,7 +156,6 @@ const isTold = (value: unknown, depth = 0): boolean => {
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;
 
-/** Returns the result of a store whose process has ended without one. */
 function workerLost(
   path: string,
   stoppedBy: NodeJS.Signals | undefined,

@@ -42,7 +42,6 @@ export function ownerOf(path: string): number | undefined {
   }
 }
 
-/** Suffixes of sidecars and backups. */
 const SIDECAR_SUFFIX = /(?:-wal|-shm|-journal|\.lock|\.(?:backup|before-restore)-[^/]*)$/;
 
 async function matches(pattern: string) {
@@ -101,7 +100,6 @@ function guardedSearch() {
   };
 }
 
-/** Returns the error for a link of another user. */
 const linkRefused = (path: string, owner: number): BackfillError =>
   new BackfillError(
     'STORE_UNTRUSTED',

@@ -41,12 +41,10 @@ export default defineSqlStep({
 `,
 } as const;
 
-/** Options of {@link createStep}. */
 interface CreateOptions extends TrustsCode {
   readonly kind: keyof typeof STEP_TEMPLATES;
   /** Whether to write nothing. */
   readonly dryRun: boolean;
-  /** Time of a timestamp in the name. */
   readonly now: Date;
 }
 
