@@ -54,12 +54,12 @@ export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean; r
 
 /** A result in its two forms. */
 export interface CommandResult {
-  /** For programs. Without the name of the command, and without `error`, unless that is not the last property. */
+  /** For programs; `command` and `error` are added as the first and the last property. */
   readonly json: object;
   readonly text: ResultText;
   /** Default: 0, or that of `error`. */
   readonly exitCode?: number;
-  /** The error that ended the command, possibly after it changed something. It is added to `json`, and is printed after `text`. */
+  /** The error that ended the command, possibly after it changed something. It is printed after `text`. */
   readonly error?: BackfillError | undefined;
 }
 

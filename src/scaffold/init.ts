@@ -2,10 +2,9 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { findConfig } from '../config.js';
-import { BackfillError, errnoOf } from '../errors.js';
+import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
-import { refuseOthersLinks } from '../safety/output-file.js';
-import { createFile, fileExists, unwritable } from './new-file.js';
+import { createAt, createFile, fileExists } from './new-file.js';
 
 /** Folder of steps in a new config. */
 const STEP_FOLDER = 'migrations';
@@ -37,13 +36,8 @@ export function initProject(
   const config = `umzug-backfill.config.${isCompiled ? 'ts' : isModule(folder) ? 'js' : 'mjs'}`;
   if (!dryRun) {
     const steps = join(folder, STEP_FOLDER);
-    refuseOthersLinks('folder', steps);
-    try {
-      mkdirSync(steps, { recursive: true });
-    } catch (error) {
-      throw errnoOf(error) === 'EEXIST' ? fileExists(steps) : unwritable(steps, error);
-    }
-    createFile(join(folder, config), configTemplate(store, STEP_FOLDER));
+    createAt('folder', steps, () => mkdirSync(steps, { recursive: true }));
+    createFile(join(folder, config), configTemplate(store));
   }
   return { config, folders: [STEP_FOLDER], isCompiled, isInstalled: isInstalled(folder) };
 }
@@ -78,9 +72,8 @@ function isInstalled(folder: string): boolean {
  * Returns the text of a config file.
  *
  * @param store path of the store, relative to a command's current folder
- * @param folder folder of the steps, relative to the config file
  */
-const configTemplate = (store: string, folder: string): string =>
+const configTemplate = (store: string): string =>
   `import { defineConfig } from 'umzug-backfill';
 
 export default defineConfig({
@@ -88,7 +81,7 @@ export default defineConfig({
   // For PostgreSQL, remove it and run commands with --database-url URL, or with --postgres for DATABASE_URL.
   database: { path: ${quoted(store)} },
   // Folders of steps, relative to this file. All steps run in the order of their names.
-  steps: [${quoted(folder)}],
+  steps: ['${STEP_FOLDER}'],
 });
 `;
 
