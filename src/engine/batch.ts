@@ -170,12 +170,11 @@ export async function revertCells(
   const revertRows = async (set: Given): Promise<void> => {
     const found = await store.dialect.revertRows(store, derivation, columns, set);
     if (!found) throw new RangeError('An aggregate returns a row');
-    const { table } = backfill;
-    const rows = found.due - found.done;
-    if (rows !== 0)
+    const ignored = { table: backfill.table, rows: found.due - found.done };
+    if (ignored.rows !== 0)
       throw new BackfillError(
         'UPDATE_IGNORED',
-        msg('A trigger on {table} ignored the update of {rows} rows', { table, rows }),
+        msg('A trigger on {table} ignored the update of {rows} rows', ignored),
         msg('Check the triggers that umzug-backfill up --dry-run lists for RAISE(IGNORE)'),
       );
     total.rows += found.rows;

@@ -2,7 +2,7 @@ import type { Store } from '../../db/connection.js';
 import { EQ, LE, LT, operator, XIDS_TABLE } from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
 import { compareKeys, type Key } from '../../ledger/keys.js';
-import type { CellsRecord, SkipReason } from '../../ledger/records.js';
+import type { SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
 import { type FillOptions, packedCells } from '../batch.js';
@@ -53,11 +53,7 @@ export async function recordSkips(
 export const bits = (mask: number): number => (mask === 0 ? 0 : (mask & 1) + bits(mask >> 1));
 
 /** Returns the filled cells of a batch in the ledger's form. */
-export function filledCells(
-  backfill: Backfill,
-  groups: readonly Group[],
-  firstKey: Key,
-): { cells: CellsRecord[]; count: number } {
+export function filledCells(backfill: Backfill, groups: readonly Group[], firstKey: Key) {
   let count = 0;
   const maskOf = ({ filledMask, nullMask }: Group): number => filledMask & nullMask;
   const masks = new Set(groups.map(maskOf).filter((mask) => mask !== 0));
@@ -89,7 +85,7 @@ export const recordXidsSql = (
   { name }: Backfill,
   batch: number,
   updated: string,
-): string => `INSERT INTO ${XIDS_TABLE}
+) => `INSERT INTO ${XIDS_TABLE}
     (backfill, batch, xid, relation, filenode)
     SELECT ${literal(name)}, ${batch}, (x ${PLUS} (own ${MASK} -4294967296)) ${PLUS} CASE WHEN x ${LT} (own ${MASK} ${XID}) THEN 4294967296 ELSE 0 END,
       o, pg_catalog.pg_relation_filenode(o::pg_catalog.oid)

@@ -126,11 +126,7 @@ export const tableIdentity: Dialect['tableIdentity'] = async (store, table) =>
   (await relationFacts(store, table))?.identity ?? '';
 
 /** Returns the bytes of a table and its partitions, without their indexes; with `pg_relation_size` also without out-of-line values. */
-export async function treeBytes(
-  store: Store,
-  table: string,
-  size: 'pg_table_size' | 'pg_relation_size',
-): Promise<number> {
+export async function treeBytes(store: Store, table: string, size: 'pg_table_size' | 'pg_relation_size') {
   const [bytes = 0] = await store.pluck<number>(
     `${treeSql(store, table)} SELECT coalesce(sum(${size}(tree.oid)), 0)::bigint FROM tree WHERE tree.oid IS NOT NULL`,
   );

@@ -201,17 +201,15 @@ export const rangeEnds: Dialect['rangeEnds'] = async (store, backfill, start) =>
     (await keyAt(store, backfill, where, row)) !== undefined;
   const [, ranges] = (await findEach(RANGES, async ([rows]) => await hasRow(rows))) ?? [];
   if (first === undefined || ranges === undefined) return [end];
-  if (typeof first === 'bigint' && typeof end === 'bigint') return integerEnds(first, end, ranges);
+  if (typeof first === 'bigint' && typeof end === 'bigint') {
+    const width = (end - first) / BigInt(ranges) + 1n;
+    const within: bigint[] = [];
+    for (let last = first + width - 1n; last < end; last += width) within.push(last);
+    return [...within, end];
+  }
   const ends = await store.project.allExact<{ k: Key }>(
     `SELECT k FROM (SELECT ${key} AS k, pg_catalog.row_number() OVER w AS n, pg_catalog.count(*) OVER () AS rows FROM ${table} WHERE ${where}
       WINDOW w AS (ORDER BY ${key})) AS numbered WHERE (n ${operator('%')} greatest(1, rows ${operator('/')} ${ranges})) ${EQ} 0 AND k ${LT} ${keyLiteral(end)} ORDER BY k`,
   );
   return [...ends.map(({ k }) => k), end];
 };
-
-function integerEnds(first: bigint, last: bigint, ranges: number): bigint[] {
-  const width = (last - first) / BigInt(ranges) + 1n;
-  const ends: bigint[] = [];
-  for (let end = first + width - 1n; end < last; end += width) ends.push(end);
-  return [...ends, last];
-}

@@ -68,7 +68,7 @@ function deriveClientRows(
   const othersOf = (row: readonly SqlValue[]): Derived => {
     const reason = cellOf(row, 0);
     return {
-      values: at.map((place) => cellOf(row, place)),
+      values: at.map((i) => cellOf(row, i)),
       failure: reason === null ? null : String(reason),
     };
   };

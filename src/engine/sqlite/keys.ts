@@ -38,12 +38,7 @@ export function afterKeySql(
  *
  * @param columns columns after the key, `k`
  */
-export async function emptyTemporary(
-  store: Store,
-  name: string,
-  kind: KeyKind | undefined,
-  columns: string,
-): Promise<void> {
+export async function emptyTemporary(store: Store, name: string, kind: KeyKind | undefined, columns: string) {
   const list = `(k ${kind === 'text' ? 'TEXT' : 'INTEGER'} PRIMARY KEY, ${columns})`;
   const [existing] = await store.pluck<string>('SELECT sql FROM temp.sqlite_schema WHERE name = ?', name);
   if (existing?.endsWith(list)) await store.run(`DELETE FROM temp.${name}`);
