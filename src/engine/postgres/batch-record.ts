@@ -79,18 +79,14 @@ const [PLUS, MASK] = [operator('+'), operator('&')];
 /**
  * Returns the INSERT that records which transactions wrote a batch's rows: a statement, or a part of a WITH.
  *
- * @param updated SELECT of the rows' `xmin` as `x` and `tableoid` as `o`
+ * @param rows SELECT of their `xmin` as `x` and `tableoid` as `o`
  */
-export const recordXidsSql = (
-  { name }: Backfill,
-  batch: number,
-  updated: string,
-) => `INSERT INTO ${XIDS_TABLE}
+export const recordXidsSql = ({ name }: Backfill, batch: number, rows: string) => `INSERT INTO ${XIDS_TABLE}
     (backfill, batch, xid, relation, filenode)
     SELECT ${literal(name)}, ${batch}, (x ${PLUS} (own ${MASK} -4294967296)) ${PLUS} CASE WHEN x ${LT} (own ${MASK} ${XID}) THEN 4294967296 ELSE 0 END,
       o, pg_catalog.pg_relation_filenode(o::pg_catalog.oid)
     FROM (SELECT DISTINCT x::pg_catalog.text::pg_catalog.int8 AS x, o::pg_catalog.int8 AS o,
-      pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 AS own FROM (${updated}) AS u) AS d
+      pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 AS own FROM (${rows}) AS u) AS d
     ON CONFLICT DO NOTHING`;
 
 /**

@@ -3,7 +3,7 @@ import { readJson } from '../../db/json-text.js';
 import { EQ, GT, LT, NE, needsTryJson, operator, TRY_JSON } from '../../db/postgres/texts.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
 import type { Backfill } from '../../steps/define.js';
-import type { CellValue } from '../../steps/values.js';
+import type { CellValue, FirstOf } from '../../steps/values.js';
 import { firstOfColumns } from '../derive.js';
 import { type Derived, withoutInvalid, withProcess } from '../process.js';
 import type { Facts } from './derive.js';
@@ -74,9 +74,7 @@ export function firstOfParts(facts: Facts): FirstOfParts {
       documents.map((_, n) => `${isBinary[n] ? 'false' : unsupportedJsonSql(`x${n}`)} AS odd${n}`),
       documents.map((_, n) => `${isBinary[n] ? binarySql(n) : documentSql(n, tried)} AS d${n}`),
     ],
-    values: new Map(
-      ours.map(({ value, i }) => [i, valueSql(documents.indexOf(value.document), value.names, i)]),
-    ),
+    values: new Map(ours.map(({ value, i }) => [i, valueSql(documents.indexOf(value.document), value, i)])),
     ...(unread.length > 0 && {
       needsClient: unread.map(({ name, n }) => needsClientSql(n, namesOf(name))).join(' OR '),
       failure: `CASE WHEN ${unread.map(({ n }) => `d${n} IS NULL`).join(' OR ')} THEN ${literal('DOCUMENT_UNREADABLE')} END`,
@@ -133,7 +131,7 @@ function triedSql({ version, canMakeFunctions }: Facts): (text: string) => strin
   throw temporaryMissing();
 }
 
-function valueSql(n: number, names: readonly string[], i: number): string {
+function valueSql(n: number, { names }: FirstOf, i: number): string {
   const members = names.map((name) => usableSql(`d${n}`, literal(name)));
   return `coalesce(${members.join(',\n      ')}, CASE WHEN f${i} ${NE} '' THEN f${i} END)`;
 }

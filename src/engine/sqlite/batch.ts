@@ -107,7 +107,8 @@ async function readRows(
   const values = backfill.columns.map((_, i) => `v${i}`);
   const wanted = maskSql(backfill, (i) => `c${i} IS NULL`);
   const select = (after: string): string => derivation.select({ where: `${after} AND ${due}`, limit: '?' });
-  const insert = `INSERT INTO ${ROWS} (k, failure, wanted, ${values.join(', ')})`;
+  const list = values.join(', ');
+  const insert = `INSERT INTO ${ROWS} (k, failure, wanted, ${list})`;
   if (!derivation.isClientSide) {
     const [after, from] = afterKeySql(kind, rows.key, cursor);
     const offered = values.map((value, i) => `CASE WHEN c${i} IS NULL THEN ${value} END`);
@@ -128,10 +129,7 @@ async function readRows(
     });
     const { sql: offers, parameters } = derivation.given(offered, 2);
     const n = values.length;
-    await store.run(
-      `${insert} SELECT k, v${n}, v${n + 1}, ${values.join(', ')} FROM ${offers}`,
-      ...parameters,
-    );
+    await store.run(`${insert} SELECT k, v${n}, v${n + 1}, ${list} FROM ${offers}`, ...parameters);
     read += page.length;
     last = page.at(-1)?.k ?? null;
     if (page.length < PAGE) break;
