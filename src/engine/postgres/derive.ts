@@ -108,8 +108,8 @@ async function typeOf(store: Store, { table }: Backfill, expression: string): Pr
       oid = (await store.project.get<{ type: number }>(sql))?.type ?? null;
     };
     if (!(await store.attempt(ask))) return TEXT;
-    const [type = 'text'] = await store.pluck<string>('SELECT format_type(?, NULL)', oid);
-    return typeSql(type);
+    const [type] = await store.pluck<string | null>('SELECT format_type(?, NULL)', oid);
+    return typeSql(type ?? 'text');
   });
 }
 

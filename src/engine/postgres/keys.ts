@@ -40,16 +40,22 @@ interface KeyColumn {
  */
 const factName = ({ table, key }: KeyOf): string => JSON.stringify(['key', table, key]);
 
+async function columnOf(store: Store, of: KeyOf): Promise<KeyColumn | undefined> {
+  const { driver } = requirePostgres(store);
+  const column = await driver.remember(factName(of), async () => await ask(store, of));
+  if (!column) driver.forget(factName(of)); // another process may create it
+  return column;
+}
+
 /**
  * Reads the column of a key. Bytewise collations are C, POSIX and C.UTF-8, in the order of code points, and all of the built-in
  * provider since PostgreSQL 17. The collation `default` is the database's.
  *
  * @see https://www.postgresql.org/docs/current/locale.html#LOCALE-PROVIDERS
  */
-async function columnOf(store: Store, { table, key }: KeyOf): Promise<KeyColumn | undefined> {
-  const { driver } = requirePostgres(store);
-  const fact = factName({ table, key });
-  const sql = `SELECT format_type(a.atttypid, NULL) AS type, i.indexrelid IS NOT NULL AS "isUnique",
+const ask = async (store: Store, { table, key }: KeyOf): Promise<KeyColumn | undefined> =>
+  await store.get<KeyColumn>(
+    `SELECT format_type(a.atttypid, NULL) AS type, i.indexrelid IS NOT NULL AS "isUnique",
       b."isBytewise" AND c.oid = a.attcollation AS "isBytewise",
       CASE WHEN b."isBytewise" AND c.collnamespace = 'pg_catalog'::regnamespace THEN c.collname END AS collation
     FROM pg_attribute AS a
@@ -63,11 +69,9 @@ async function columnOf(store: Store, { table, key }: KeyOf): Promise<KeyColumn 
       CROSS JOIN LATERAL (SELECT (w.provider = 'b'
         OR w.provider = 'c' AND w.locale ~* '^(c|posix|c[.]utf-?8)$') IS TRUE AS "isBytewise") AS b
     WHERE a.attrelid = ${relationSql(store, table)} AND a.attname = ? AND a.attnum > 0 AND NOT a.attisdropped
-    ORDER BY "isBytewise" DESC NULLS LAST, "collation", i.indexrelid LIMIT 1`;
-  const column = await driver.remember(fact, async () => await store.get<KeyColumn>(sql, key));
-  if (!column) driver.forget(fact); // another process may create it
-  return column;
-}
+    ORDER BY "isBytewise" DESC NULLS LAST, "collation", i.indexrelid LIMIT 1`,
+    key,
+  );
 
 /** Whether a key is ordered bytewise only with an explicit collation. */
 const wantsCollation = ({ type, isBytewise }: KeyColumn): boolean =>
