@@ -1,7 +1,7 @@
 import type { Store } from '../db/connection.js';
 import { foldCase, identifier } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
-import { countKeys, type Key, type KeySpan } from '../ledger/keys.js';
+import { countKeys, encodeIntegerKeys, encodeTextKeys, type Key, type KeySpan } from '../ledger/keys.js';
 import type { BatchRecord, CellsRecord } from '../ledger/records.js';
 import { msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
@@ -48,15 +48,6 @@ export class RejectedUpdate extends Error {
   }
 }
 
-/** Returns the error for rows that a `down` should have changed and did not. */
-export function updateIgnored({ table }: Backfill, rows: number): BackfillError {
-  return new BackfillError(
-    'UPDATE_IGNORED',
-    msg('A trigger on {table} ignored the update of {rows} rows', { table, rows }),
-    msg('Check the triggers that umzug-backfill up --dry-run lists for RAISE(IGNORE)'),
-  );
-}
-
 /**
  * Cells that the ledger records as filled, by what `down` did with them. Cells that were set to NULL since are in none of the
  * counts.
@@ -91,12 +82,36 @@ interface FilledCells {
 
 /** Result of a revert. */
 export interface RevertedRows {
-  /** Rows that exist. */
+  /** Rows that exist; those with a cell to set to NULL; and those that the UPDATE changed, unless a trigger ignored it. */
   readonly rows: number;
+  readonly due: number;
+  readonly done: number;
   /** Cells; see {@link FoundCells}. */
   readonly reverted: number;
   readonly others: number;
 }
+
+/**
+ * Returns the cells that a batch filled in the columns of a mask, in the ledger's form.
+ *
+ * @param keys in their order; integers as offsets from the first key of the batch
+ */
+export const packedCells = (
+  { columns }: Backfill,
+  mask: number,
+  firstKey: Key,
+  keys: readonly (number | string)[],
+): CellsRecord => ({
+  columns: columns.filter((_, i) => (mask >> i) & 1).map(({ name }) => name),
+  firstKey,
+  keys: typeof firstKey === 'bigint' ? encodeIntegerKeys(keys as number[]) : encodeTextKeys(keys as string[]),
+});
+
+/** SQL that sets NULL cells of `t` to the values of a table. */
+export const assignmentsSql = ({ columns }: Backfill, values: string): string =>
+  columns
+    .map(({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, ${values}.v${i})`)
+    .join(', ');
 
 /** Result of one batch. */
 export interface BatchResult extends Omit<BatchRecord, 'number' | 'run' | 'durationMs'> {
@@ -153,10 +168,18 @@ export async function revertCells(
   const cells = columns.map((i) => `t.${identifier(backfill.columns[i]?.name ?? '')} AS c${i}, given.v${i}`);
   const total = { rows: 0, reverted: 0, others: 0 };
   const revertRows = async (set: Given): Promise<void> => {
-    const done: RevertedRows = await store.dialect.revertRows(store, derivation, columns, set);
-    total.rows += done.rows;
-    total.reverted += done.reverted;
-    total.others += done.others;
+    const found = await store.dialect.revertRows(store, derivation, columns, set);
+    if (!found) throw new RangeError('An aggregate returns a row');
+    const ignored = { table: backfill.table, rows: found.due - found.done };
+    if (ignored.rows !== 0)
+      throw new BackfillError(
+        'UPDATE_IGNORED',
+        msg('A trigger on {table} ignored the update of {rows} rows', ignored),
+        msg('Check the triggers that umzug-backfill up --dry-run lists for RAISE(IGNORE)'),
+      );
+    total.rows += found.rows;
+    total.reverted += found.reverted;
+    total.others += found.others;
   };
   if (!derivation.isClientSide)
     await revertRows({

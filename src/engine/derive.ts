@@ -26,6 +26,12 @@ export interface Given {
   readonly parameters: readonly SqlValue[];
 }
 
+/** A row with values for it. */
+export interface GivenRow {
+  readonly key: Key;
+  readonly values: Derived['values'];
+}
+
 /** The derivation of a backfill's rows: by the store, or client-side. */
 export interface Derivation {
   readonly backfill: Backfill;
@@ -42,7 +48,7 @@ export interface Derivation {
   /** Derives rows from the cells of `clientInput`. */
   derive(rows: readonly (readonly unknown[])[]): readonly Derived[];
   /** Returns client-side values as a table of SQL, `given`, with the columns `k` and `v<i>`, each NULL if its column cannot hold it. */
-  given(rows: readonly { readonly key: Key; readonly values: Derived['values'] }[]): Given;
+  given(rows: readonly GivenRow[]): Given;
   /** FROM and WHERE for the rows with these keys. */
   ofKeys(
     runs: readonly KeySpan[],
@@ -95,6 +101,12 @@ export async function* clientRows(
 /** SQL condition, on the columns of a derivation, for the rows that the store derives. */
 export const isDerivedSql = ({ clientInput: [first] }: Derivation): string =>
   first === undefined ? 'true' : `${first} IS NULL`;
+
+/** Returns the columns of a backfill that are filled by `firstOf()`, with their numbers, and the documents that they read. */
+export function firstOfColumns({ columns }: Backfill) {
+  const ours = columns.flatMap(({ value }, i) => (value.kind === 'first-of' ? [{ value, i }] : []));
+  return { ours, documents: [...new Set(ours.map(({ value }) => value.document))] };
+}
 
 /** A row with its current and its derived values. */
 export interface DerivedRow {

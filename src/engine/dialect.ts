@@ -164,20 +164,8 @@ export interface Dialect {
   preflightDown(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): Promise<void>;
   /** Returns why columns of a table cannot be updated, or undefined. Throws `SCHEMA_BLOCKED` if it can name the blocking object. */
   updateError(store: Store, table: string, columns: readonly string[]): Promise<Error | undefined>;
-  /**
-   * Creates an index. Call it outside a transaction.
-   *
-   * @param isStillNeeded runs in the transaction that records the index: another process may have created it
-   * @param recordIntent records it in the ledger
-   * @param recordDone runs in the transaction after it
-   */
-  createIndex(
-    store: Connection,
-    index: IndexStatement,
-    isStillNeeded: (tx: Transaction) => Promise<boolean>,
-    recordIntent: (tx: Transaction) => Promise<void>,
-    recordDone: (tx: Transaction) => Promise<void>,
-  ): Promise<void>;
+  /** Creates an index. Call it outside a transaction. */
+  createIndex(store: Connection, index: IndexCreation): Promise<void>;
   /** Drops an index and deletes its ledger row. Call it outside a transaction. */
   dropIndex(
     store: Connection,
@@ -246,14 +234,13 @@ export interface Dialect {
    * Sets cells to NULL if they hold the derived value.
    *
    * @param rows SELECT of the rows: `k`, and for each of `columns`, by its number, `c<i>` and `v<i>`
-   * @throws {BackfillError} `UPDATE_IGNORED`
    */
   revertRows(
     store: Store,
     derivation: Derivation,
     columns: readonly number[],
     rows: Given,
-  ): Promise<RevertedRows>;
+  ): Promise<RevertedRows | undefined>;
   /**
    * Makes a pass over the table on its own snapshot, then runs `act` on the same snapshot.
    *
@@ -286,6 +273,16 @@ export interface Dialect {
   retryReason(error: unknown): 'busy' | 'conflict' | undefined;
   /** Creates the load monitor of a loop of batches. */
   loadMonitor(store: Connection, backfill: Backfill, options: RunOptions): Promise<LoadMonitor>;
+}
+
+/** An index to create, with its part in the ledger. */
+export interface IndexCreation extends IndexStatement {
+  /** Runs in the transaction that records the index: another process may have created it. */
+  isStillNeeded(tx: Transaction): Promise<boolean>;
+  /** Records it in the ledger. */
+  recordIntent(tx: Transaction): Promise<void>;
+  /** Runs in the transaction after it. */
+  recordDone(tx: Transaction): Promise<void>;
 }
 
 /** An index to create or drop. */

@@ -59,6 +59,14 @@ export function anyNullSql(backfill: Backfill, absent?: ReadonlySet<string>): st
   return `(${terms.join(' OR ')})`;
 }
 
+/**
+ * SQL condition for the rows in scope with at least one column to fill.
+ *
+ * @param excludeSkips whether to exclude rows that are recorded as skips
+ */
+export const dueSql = (backfill: Backfill, { inScope, isSkipped }: RowSql, excludeSkips: boolean): string =>
+  `${inScope} AND ${anyNullSql(backfill)}${excludeSkips ? ` AND NOT ${isSkipped}` : ''}`;
+
 /** SQL for the rows of a backfill. */
 export interface RowSql {
   /** The key of a row, to order and compare by. */

@@ -78,18 +78,18 @@ export async function applySchemaStep(store: Connection, ledger: Ledger, step: S
     return plan.indexes;
   });
   await mapEach(indexes, async ({ sql, creates }, i) => {
-    // Planned again: another process may have created it while this one waited for the lock.
-    const isMissing = async (tx: Transaction): Promise<boolean> =>
-      (await planSchemaStep(tx, step)).indexes.some((index) => index.creates.name === creates.name);
-    await store.dialect.createIndex(
-      store,
-      { name: creates.name, table: step.table, sql },
-      isMissing,
-      async (tx) => await ledger.in(tx).addObject(step.name, creates),
-      async (tx) => {
+    await store.dialect.createIndex(store, {
+      name: creates.name,
+      table: step.table,
+      sql,
+      // Planned again: another process may have created it while this one waited for the lock.
+      isStillNeeded: async (tx) =>
+        (await planSchemaStep(tx, step)).indexes.some((index) => index.creates.name === creates.name),
+      recordIntent: async (tx) => await ledger.in(tx).addObject(step.name, creates),
+      async recordDone(tx) {
         if (i === indexes.length - 1) await finish(tx);
       },
-    );
+    });
   });
 }
 

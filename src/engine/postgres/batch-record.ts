@@ -1,14 +1,13 @@
 import type { Store } from '../../db/connection.js';
 import { EQ, LE, LT, operator, XIDS_TABLE } from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
-import { compareKeys, encodeIntegerKeys, encodeTextKeys, type Key } from '../../ledger/keys.js';
-import type { CellsRecord, SkipRecord } from '../../ledger/records.js';
+import { compareKeys, type Key } from '../../ledger/keys.js';
+import type { SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
-import type { FilledCell, FillOptions } from '../batch.js';
-import type { KeyRange } from '../dialect.js';
-import type { RowSql } from '../rows.js';
-import { keyLiteral, rowSql } from '../rows.js';
+import { type FillOptions, packedCells } from '../batch.js';
+import type { Dialect, KeyRange } from '../dialect.js';
+import { keyLiteral, type RowSql, rowSql } from '../rows.js';
 import { hasTable } from './catalog.js';
 import { keyOf } from './keys.js';
 
@@ -24,72 +23,45 @@ export interface Group {
   readonly keys: readonly Key[];
 }
 
-/**
- * Records the skips of a batch. Those of an earlier run for its rows are deleted by then.
- *
- * @returns their number
- */
+/** Records the skips of a batch, and returns their number. Those of an earlier run for its rows are deleted by then. */
 export async function recordSkips(
   store: Store,
-  { name }: Backfill,
-  batch: number,
-  skips: readonly SkipRecord[],
+  { name, columns }: Backfill,
+  { batch, rejected }: FillOptions,
+  groups: readonly Group[],
 ): Promise<number> {
+  const { toCell } = store.dialect.ledger;
+  const skips = groups.flatMap(({ keys, failure, nullMask, derivableMask, filledMask }) =>
+    keys.flatMap((key) => {
+      const whole = failure ?? (key === rejected?.key ? rejected.code : undefined);
+      if (whole !== undefined) return [{ key: toCell(key), target: '*', reason: whole }];
+      return columns.flatMap(({ name: target }, i) => {
+        const reason: SkipReason = (derivableMask >> i) & 1 ? 'UPDATE_IGNORED' : 'NO_USABLE_VALUE';
+        return ((nullMask & ~filledMask) >> i) & 1 ? [{ key: toCell(key), target, reason }] : [];
+      });
+    }),
+  );
   if (skips.length === 0) return 0;
   return await store.run(
     `INSERT INTO ${LEDGER_TABLES.skips} (backfill, key, target, reason, batch)
     SELECT ${literal(name)}, s.key, s.target, s.reason, ${batch} FROM json_to_recordset(?) AS s (key text, target text, reason text)`,
-    JSON.stringify(skips.map((skip) => ({ ...skip, key: store.dialect.ledger.toCell(skip.key) }))),
+    JSON.stringify(skips),
   );
-}
-
-/** Returns the skips of a batch. */
-export function skippedRows(
-  backfill: Backfill,
-  groups: readonly Group[],
-  rejected: FillOptions['rejected'],
-): SkipRecord[] {
-  return groups.flatMap(({ keys, failure, nullMask, derivableMask, filledMask: mask }) => {
-    if (failure !== null) return keys.map((key) => ({ key, target: '*', reason: failure }));
-    return keys.flatMap((key): SkipRecord[] => {
-      if (key === rejected?.key) return [{ key, target: '*', reason: rejected.code }];
-      return backfill.columns.flatMap(({ name }, i) => {
-        if (!((nullMask >> i) & 1) || (mask >> i) & 1) return [];
-        return [
-          { key, target: name, reason: (derivableMask >> i) & 1 ? 'UPDATE_IGNORED' : 'NO_USABLE_VALUE' },
-        ];
-      });
-    });
-  });
 }
 
 /** Returns the number of bits in a mask. */
 export const bits = (mask: number): number => (mask === 0 ? 0 : (mask & 1) + bits(mask >> 1));
 
 /** Returns the filled cells of a batch in the ledger's form. */
-export function filledCells(
-  backfill: Backfill,
-  groups: readonly Group[],
-  firstKey: Key,
-): { cells: CellsRecord[]; count: number } {
+export function filledCells(backfill: Backfill, groups: readonly Group[], firstKey: Key) {
   let count = 0;
-  const masks = new Set(
-    groups.map((group) => group.filledMask & group.nullMask).filter((mask) => mask !== 0),
-  );
+  const maskOf = ({ filledMask, nullMask }: Group): number => filledMask & nullMask;
+  const masks = new Set(groups.map(maskOf).filter((mask) => mask !== 0));
   const cells = [...masks].map((mask) => {
-    const keys = groups
-      .filter((group) => (group.filledMask & group.nullMask) === mask)
-      .flatMap((group) => group.keys)
-      .sort(compareKeys);
+    const keys = groups.flatMap((group) => (maskOf(group) === mask ? group.keys : [])).sort(compareKeys);
     count += keys.length * bits(mask);
-    return {
-      columns: backfill.columns.filter((_, i) => (mask >> i) & 1).map(({ name }) => name),
-      firstKey,
-      keys:
-        typeof firstKey === 'bigint'
-          ? encodeIntegerKeys(keys.map((key) => Number((key as bigint) - firstKey)))
-          : encodeTextKeys(keys as string[]),
-    };
+    const offsets = keys.map((key) => (typeof key === 'bigint' ? Number(key - (firstKey as bigint)) : key));
+    return packedCells(backfill, mask, firstKey, offsets);
   });
   return { cells, count };
 }
@@ -107,30 +79,21 @@ const [PLUS, MASK] = [operator('+'), operator('&')];
 /**
  * Returns the INSERT that records which transactions wrote a batch's rows: a statement, or a part of a WITH.
  *
- * @param updated SELECT of the rows' `xmin` as `x` and `tableoid` as `o`
+ * @param rows SELECT of their `xmin` as `x` and `tableoid` as `o`
  */
-export const recordXidsSql = (
-  { name }: Backfill,
-  batch: number,
-  updated: string,
-): string => `INSERT INTO ${XIDS_TABLE}
+export const recordXidsSql = ({ name }: Backfill, batch: number, rows: string) => `INSERT INTO ${XIDS_TABLE}
     (backfill, batch, xid, relation, filenode)
     SELECT ${literal(name)}, ${batch}, (x ${PLUS} (own ${MASK} -4294967296)) ${PLUS} CASE WHEN x ${LT} (own ${MASK} ${XID}) THEN 4294967296 ELSE 0 END,
       o, pg_catalog.pg_relation_filenode(o::pg_catalog.oid)
     FROM (SELECT DISTINCT x::pg_catalog.text::pg_catalog.int8 AS x, o::pg_catalog.int8 AS o,
-      pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 AS own FROM (${updated}) AS u) AS d
+      pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 AS own FROM (${rows}) AS u) AS d
     ON CONFLICT DO NOTHING`;
 
 /**
  * Records rows that a trigger wrote again after the update, possibly in a subtransaction of an EXCEPTION block. No other
  * transaction visible to this one is as young.
  */
-async function recordTriggered(
-  store: Store,
-  backfill: Backfill,
-  batch: number,
-  [first, last]: KeyRange,
-): Promise<void> {
+async function recordTriggered(store: Store, backfill: Backfill, batch: number, [first, last]: KeyRange) {
   const { from, upTo } = await rowSql(store, backfill);
   const rows = `SELECT t.xmin AS x, t.tableoid AS o FROM ${identifier(backfill.table)} AS t
     WHERE ${from(first)} AND ${upTo(last)} AND pg_catalog.age(t.xmin) ${LE} 0`;
@@ -144,11 +107,7 @@ async function recordTriggered(
  *
  * @returns their positions in `cells`
  */
-export async function rewrittenSince(
-  store: Store,
-  backfill: Backfill,
-  cells: readonly FilledCell[],
-): Promise<ReadonlySet<number>> {
+export const rewrittenSince: Dialect['rewrittenSince'] = async (store, backfill, cells) => {
   if (!(await hasTable(store, XIDS_TABLE))) return new Set();
   const { type, sql: key } = await keyOf(store, backfill);
   const number = (xid: string): string => `${xid}::pg_catalog.text::pg_catalog.int8`;
@@ -162,7 +121,7 @@ export async function rewrittenSince(
           AND n.filenode ${EQ} pg_catalog.pg_relation_filenode(t.tableoid)::pg_catalog.int8 AND ${number('n.xmin')} ${EQ} (n.xid ${MASK} ${XID}))`,
   );
   return new Set(found);
-}
+};
 
 /** SQL for a mask of the columns that meet `condition(i)`. */
 export const maskSql = (backfill: Backfill, condition: (i: number) => string): string =>

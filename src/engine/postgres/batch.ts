@@ -7,15 +7,14 @@ import { compareKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
 import {
+  assignmentsSql,
   type BatchResult,
   type FillOptions,
   RejectedUpdate,
   type RevertedRows,
-  updateIgnored,
 } from '../batch.js';
-import type { Derivation, Given } from '../derive.js';
-import type { Derived } from '../process.js';
-import { anyNullSql, type KeyKind, keyLiteral, type RowSql, rowSql } from '../rows.js';
+import type { Dialect } from '../dialect.js';
+import { dueSql, type KeyKind, keyLiteral, type RowSql, rowSql } from '../rows.js';
 import {
   bits,
   filledCells,
@@ -25,10 +24,9 @@ import {
   recordSkips,
   recordXidsSql,
   regroupByStoredValues,
-  skippedRows,
 } from './batch-record.js';
 import { derive, type PostgresDerivation } from './derive.js';
-import { keyOf, ledgerKeyOf } from './keys.js';
+import { keyAt, keyOf, ledgerKeyOf } from './keys.js';
 
 /**
  * One batch, in one statement: rows are read and derived, the table is updated, and the keys are returned, grouped by result.
@@ -38,61 +36,36 @@ import { keyOf, ledgerKeyOf } from './keys.js';
 /** Whether a row may be to blame for an error: a value out of range or malformed, a constraint, a trigger's RAISE. */
 const isRowError = (code: string): boolean => /^POSTGRES_(?:22|23|44|P0|09|38|39)[0-9A-Z]{3}$/.test(code);
 
-/** SQL that sets NULL cells to the values of a table. */
-const assignmentsSql = ({ columns }: Backfill, values: string): string =>
-  columns
-    .map(({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, ${values}.v${i})`)
-    .join(', ');
-
 /** Fills the next rows after the cursor. See the `Dialect`. */
-export async function fillBatch(
-  store: Store,
-  backfill: Backfill,
-  asked: FillOptions,
-): Promise<BatchResult | undefined> {
+export const fillBatch: Dialect['fillBatch'] = async (store, backfill, asked) => {
   const rows = await rowSql(store, backfill);
-  const take = { ...asked, watermark: await lastWithin(store, backfill, rows, asked) };
-  const where = whereSql(backfill, rows, take);
+  const { cursor, limit, excludeSkips } = asked;
+  const whereUpTo = (last: Key): string =>
+    `${rows.afterKey(cursor)} AND ${rows.upTo(last)} AND ${dueSql(backfill, rows, excludeSkips)}`;
+  const watermark = await lastWithin(store, backfill, asked, whereUpTo(asked.watermark));
+  const where = whereUpTo(watermark);
   // For a single row, read its key first: server errors do not name the row.
-  const alone = take.limit === 1 ? await nextKey(store, backfill, rows, where) : undefined;
+  const alone = limit === 1 ? await keyAt(store, backfill, where) : undefined;
   try {
-    const batch = await filled(store, backfill, rows, take, where);
-    return batch && { ...batch, isLast: batch.isLast && take.watermark === asked.watermark };
+    const batch = await filled(store, backfill, rows, { ...asked, watermark }, where);
+    return batch && { ...batch, isLast: batch.isLast && watermark === asked.watermark };
   } catch (error) {
     if (!isPostgresError(error) || !isRowError(error.code)) throw error;
-    throw new RejectedUpdate(take.limit, { key: alone ?? 0n, code: error.code }, error);
+    throw new RejectedUpdate(limit, { key: alone ?? 0n, code: error.code }, error);
   }
-}
+};
 
 /**
  * Returns the last key of the batch. Keys are stored as offsets from the first, which must be exact: where keys are too far apart,
  * the batch ends sooner.
  */
-async function lastWithin(store: Store, backfill: Backfill, rows: RowSql, take: FillOptions): Promise<Key> {
-  const { cursor, watermark } = take;
+async function lastWithin(store: Store, backfill: Backfill, asked: FillOptions, where: string): Promise<Key> {
+  const { cursor, watermark } = asked;
   if (typeof watermark !== 'bigint') return watermark;
   const isNear = typeof cursor === 'bigint' && watermark - cursor <= BigInt(MAX_OFFSET);
-  const first = isNear ? undefined : await nextKey(store, backfill, rows, whereSql(backfill, rows, take));
+  const first = isNear ? undefined : await keyAt(store, backfill, where);
   const end = typeof first === 'bigint' ? first + BigInt(MAX_OFFSET) : watermark;
   return end < watermark ? end : watermark;
-}
-
-const whereSql = (
-  backfill: Backfill,
-  { afterKey, upTo, inScope, isSkipped }: RowSql,
-  { cursor, watermark, excludeSkips }: FillOptions,
-): string =>
-  `${afterKey(cursor)} AND ${upTo(watermark)} AND ${inScope}
-    AND ${anyNullSql(backfill)}${excludeSkips ? ` AND NOT ${isSkipped}` : ''}`;
-
-async function nextKey(
-  store: Store,
-  { table }: Backfill,
-  { key }: RowSql,
-  where: string,
-): Promise<Key | undefined> {
-  const sql = `SELECT ${key} AS k FROM ${identifier(table)} AS t WHERE ${where} ORDER BY ${key} LIMIT 1`;
-  return (await store.project.getExact<{ k: Key }>(sql))?.k;
 }
 
 async function filled(
@@ -110,13 +83,20 @@ async function filled(
   failpoint('statement', sql);
   if (found.length === 0) return undefined;
   const isText = kind === 'text';
-  const groups = found.filter(({ clientInput }) => clientInput === null).map((row) => groupOf(row, isText));
-  const left = found.flatMap((row) => clientRows(row, isText));
+  const groups: Group[] = [];
+  const left: ClientRow[] = [];
+  for (const { clientInput, keys: list, ...group } of found) {
+    const own = isText ? (JSON.parse(list) as string[]) : list.split(',').map(BigInt);
+    const inputs = JSON.parse(clientInput ?? '[]') as string[];
+    const { nullMask, derivableMask, filledMask } = group;
+    if (clientInput === null) groups.push({ ...group, filledMask: filledMask & derivableMask, keys: own });
+    else for (const [i, key] of own.entries()) left.push({ key, input: inputs[i] ?? '', nullMask });
+  }
   groups.push(...(await fillClientRows(store, derivation, rows, batch, left, rejected?.key)));
   const seen = hasTriggers ? await regroupByStoredValues(store, backfill, rows, batch, groups) : groups;
   const keys = seen.flatMap((group) => group.keys).sort(compareKeys);
   const [firstKey, lastKey] = [keys[0] as Key, keys.at(-1) as Key];
-  const skips = await recordSkips(store, backfill, batch, skippedRows(backfill, seen, rejected));
+  const skips = await recordSkips(store, backfill, take, seen);
   const { cells, count } = filledCells(backfill, seen, firstKey);
   const wanted = seen.reduce((sum, group) => sum + bits(group.nullMask) * group.keys.length, 0);
   return {
@@ -144,7 +124,7 @@ function fillSql(
   where: string,
   { cursor, watermark, limit, batch, rejected }: FillOptions,
 ): string {
-  const except = rejected === undefined ? {} : { except: `k ${EQ} ${keyLiteral(rejected.key)}` };
+  const except = rejected && { except: `k ${EQ} ${keyLiteral(rejected.key)}` };
   const derivable = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
   const list =
     kind === 'integer'
@@ -173,31 +153,11 @@ function fillSql(
   GROUP BY r.null_mask, r.derivable_mask, coalesce(u.filled_mask, 0), r.failure, r.needs_client`;
 }
 
-const parsedKeys = (keys: string, isText: boolean): Key[] =>
-  isText ? (JSON.parse(keys) as string[]) : keys.split(',').map(BigInt);
-
-const groupOf = (
-  { nullMask, derivableMask, filledMask: mask, failure, keys }: FoundGroup,
-  isText: boolean,
-): Group => ({
-  nullMask,
-  derivableMask,
-  filledMask: mask & derivableMask,
-  failure,
-  keys: parsedKeys(keys, isText),
-});
-
 /** A client-side row, with its input. */
 interface ClientRow {
   readonly key: Key;
   readonly input: string;
   readonly nullMask: number;
-}
-
-function clientRows({ clientInput, keys, nullMask }: FoundGroup, isText: boolean): ClientRow[] {
-  if (clientInput === null) return [];
-  const inputs = JSON.parse(clientInput) as string[];
-  return parsedKeys(keys, isText).map((key, i) => ({ key, input: inputs[i] ?? '', nullMask }));
 }
 
 /** Derives and fills client-side rows. */
@@ -212,7 +172,12 @@ async function fillClientRows(
   if (left.length === 0) return [];
   const { backfill } = derivation;
   const derived = derivation.derive(left.map(({ input }) => [input]));
-  const offers = left.map(({ key, nullMask }, i) => ({ key, nullMask, ...offerOf(derived[i], nullMask) }));
+  const offers = left.map(({ key, nullMask }, at) => {
+    const { values: own = [], failure = null } = derived[at] ?? {};
+    const values = own.map((value, i) => ((nullMask >> i) & 1 ? value : null));
+    const derivableMask = values.reduce<number>((mask, value, i) => mask | (value === null ? 0 : 1 << i), 0);
+    return { key, nullMask, values, derivableMask, failure };
+  });
   const due = offers.filter(({ key, derivableMask }) => derivableMask !== 0 && key !== rejected);
   const now = new Map<Key, number>();
   if (due.length > 0) {
@@ -226,31 +191,15 @@ async function fillClientRows(
     failpoint('statement', sql);
     for (const { k, filled: mask } of updated) now.set(k, Number(mask));
   }
-  return offers.map(({ key, nullMask, derivableMask, failure }) => ({
-    nullMask,
-    derivableMask,
-    filledMask: (now.get(key) ?? 0) & derivableMask,
-    failure,
+  return offers.map(({ key, values: _values, ...offer }) => ({
+    ...offer,
+    filledMask: (now.get(key) ?? 0) & offer.derivableMask,
     keys: [key],
   }));
 }
 
-function offerOf(derived: Derived | undefined, nullMask: number) {
-  const values = (derived?.values ?? []).map((value, i) => ((nullMask >> i) & 1 ? value : null));
-  const derivableMask = values.reduce<number>(
-    (mask, value, i) => (value === null ? mask : mask | (1 << i)),
-    0,
-  );
-  return { values, derivableMask, failure: derived?.failure ?? null };
-}
-
 /** Sets cells to NULL if they hold the derived value, in one statement. See the `Dialect`. */
-export async function revertRows(
-  store: Store,
-  { backfill, isSame }: Derivation,
-  columns: readonly number[],
-  { sql: rows }: Given,
-): Promise<RevertedRows> {
+export const revertRows: Dialect['revertRows'] = async (store, { backfill, isSame }, columns, found) => {
   const { sql: key } = await keyOf(store, backfill);
   const each = (of: (i: number) => string, separator: string): string => columns.map(of).join(separator);
   const assignments = each((i) => {
@@ -262,7 +211,7 @@ export async function revertRows(
   const sql = `WITH compared AS MATERIALIZED (
     SELECT k, ${each((i) => `(c${i} IS NOT NULL AND ${isSame(`c${i}`, `v${i}`)}) AS is_ours${i}`, ', ')},
       ${sum((i) => `c${i} IS NOT NULL AND NOT ${isSame(`c${i}`, `v${i}`)}`)} AS others
-    FROM (${rows}) AS found
+    FROM (${found.sql}) AS found
   ), updated AS (
     UPDATE ${identifier(backfill.table)} AS t SET ${assignments}
     FROM compared AS r WHERE ${key} ${EQ} r.k AND (${each((i) => `r.is_ours${i}`, ' OR ')})
@@ -272,9 +221,7 @@ export async function revertRows(
     coalesce(pg_catalog.sum(others), 0) AS others, pg_catalog.count(*) AS rows,
     pg_catalog.count(*) FILTER (WHERE ${each((i) => `is_ours${i}`, ' OR ')}) AS due,
     (SELECT pg_catalog.count(*) FROM updated) AS done FROM compared`;
-  const counts = await store.project.get<RevertedRows & { due: number; done: number }>(sql);
+  const counts = await store.project.get<RevertedRows>(sql);
   failpoint('statement', sql);
-  const { rows: found = 0, reverted = 0, others = 0, due = 0, done = 0 } = counts ?? {};
-  if (done !== due) throw updateIgnored(backfill, due - done);
-  return { rows: found, reverted, others };
-}
+  return counts;
+};

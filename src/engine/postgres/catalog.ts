@@ -1,10 +1,10 @@
 import type { Store } from '../../db/connection.js';
 import { type PostgresStatements, requirePostgres } from '../../db/postgres/statements.js';
 import { OUR_TABLES } from '../../db/postgres/texts.js';
-import { foldCase, identifier, literal } from '../../db/sql.js';
+import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import { msg, type PlainText } from '../../messages/message.js';
-import type { ColumnInfo, Estimate, TableWork } from '../dialect.js';
+import type { Dialect } from '../dialect.js';
 import { connectAs, IS_ME, isSuper } from './rights.js';
 
 // A name is the table that the search path finds first, as an unqualified name in a statement is.
@@ -14,14 +14,8 @@ import { connectAs, IS_ME, isSuper } from './rights.js';
  *
  * @param schemas schemas to search, in their order. Default: those of the search path
  */
-export function relationSql(
-  store: Store,
-  name: string,
-  schemas = requirePostgres(store).session.schemas,
-): string {
-  const found = schemas.map(
-    (schema) => `to_regclass(${literal(`${identifier(schema)}.${identifier(name)}`)})`,
-  );
+export function relationSql(store: Store, name: string, schemas = requirePostgres(store).session.schemas) {
+  const found = schemas.map((schema) => `to_regclass(${literal([schema, name].map(identifier).join('.'))})`);
   return `coalesce(${found.join(', ')})`;
 }
 
@@ -80,24 +74,24 @@ export const relationFacts = async (store: Store, name: string): Promise<Relatio
   );
 
 /** Returns the tables that a table is a partition of, nearest first. */
-export const parentTables = async (store: Store, table: string): Promise<string[]> =>
+export const parentTables: Dialect['parentTables'] = async (store, table) =>
   await store.pluck<string>(
     `SELECT c.relname FROM pg_class AS t CROSS JOIN LATERAL pg_partition_ancestors(t.oid) WITH ORDINALITY AS a (id, n)
       JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${relationSql(store, table)} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
   );
 
 /** Whether the store has a table (not a view) of this name. The ledger's own are searched only in its schema. */
-export async function hasTable(store: Store, name: string): Promise<boolean> {
+export const hasTable: Dialect['hasTable'] = async (store, name) => {
   const postgres = requirePostgres(store);
   const isOurs = OUR_TABLES.includes(name);
   if (!isOurs) await refuseForeignTable(postgres, name);
   const schemas = isOurs ? [await postgres.ledgerSchema()] : undefined;
   const sql = `SELECT 1 FROM pg_class WHERE oid = ${relationSql(store, name, schemas)} AND relkind IN ('r', 'p')`;
   return (await store.get(sql)) !== undefined;
-}
+};
 
 /** Reads the columns of a table from the catalog. Types are written as PostgreSQL writes them: `character varying(40)`. */
-export async function tableColumns(store: Store, table: string): Promise<ColumnInfo[]> {
+export const tableColumns: Dialect['tableColumns'] = async (store, table) => {
   await refuseForeignTable(requirePostgres(store), table);
   return (
     await store.all<{ name: string; type: string; pk: number; isGenerated: number }>(
@@ -107,21 +101,13 @@ export async function tableColumns(store: Store, table: string): Promise<ColumnI
       FROM pg_attribute AS a WHERE a.attrelid = ${relationSql(store, table)} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
     )
   ).map(({ isGenerated, ...column }) => ({ ...column, isGenerated: Boolean(isGenerated) }));
-}
-
-/** Returns the types of a table's columns, by their names in folded case. */
-export const columnTypes = async (store: Store, table: string): Promise<Map<string, string>> =>
-  new Map((await tableColumns(store, table)).map(({ name, type }) => [foldCase(name), type]));
+};
 
 /**
  * Returns the triggers of a table or its partitions that an UPDATE of one of `columns` fires, and the rules that rewrite an UPDATE.
  * Triggers of foreign keys are excluded.
  */
-export async function updateTriggers(
-  store: Store,
-  table: string,
-  columns: readonly string[],
-): Promise<string[]> {
+export const updateTriggers: Dialect['updateTriggers'] = async (store, table, columns) => {
   return await store.pluck<string>(
     `${treeSql(store, table)}
     SELECT t.tgname AS name FROM pg_trigger AS t JOIN tree ON tree.oid = t.tgrelid
@@ -133,18 +119,14 @@ export async function updateTriggers(
     WHERE r.ev_type = '2' AND r.ev_enabled IN ('O', 'A')
     ORDER BY name`,
   );
-}
+};
 
 /** Returns the OID and relfilenode of a table. TRUNCATE, VACUUM FULL and other rewrites change the second. */
-export const tableIdentity = async (store: Store, table: string): Promise<string> =>
+export const tableIdentity: Dialect['tableIdentity'] = async (store, table) =>
   (await relationFacts(store, table))?.identity ?? '';
 
 /** Returns the bytes of a table and its partitions, without their indexes; with `pg_relation_size` also without out-of-line values. */
-export async function treeBytes(
-  store: Store,
-  table: string,
-  size: 'pg_table_size' | 'pg_relation_size',
-): Promise<number> {
+export async function treeBytes(store: Store, table: string, size: 'pg_table_size' | 'pg_relation_size') {
   const [bytes = 0] = await store.pluck<number>(
     `${treeSql(store, table)} SELECT coalesce(sum(${size}(tree.oid)), 0)::bigint FROM tree WHERE tree.oid IS NOT NULL`,
   );
@@ -158,12 +140,12 @@ const CATALOG_ONLY_MS = 5;
  * Estimates the cost of work on a table. PostgreSQL marks columns as dropped and does not rewrite the rows, and concurrent index
  * builds block no writer. An update writes a new row version, whose size is estimated from the table's.
  */
-export async function estimate(store: Store, table: string, work: TableWork): Promise<Estimate> {
+export const estimate: Dialect['estimate'] = async (store, table, work) => {
   if (!('updatesRows' in work)) return { lockMs: CATALOG_ONLY_MS, diskBytes: 0 };
   const bytes = await treeBytes(store, table, 'pg_table_size');
   const { rows = work.updatesRows } = (await relationFacts(store, table)) ?? {};
   return { lockMs: 0, diskBytes: Math.round(bytes * Math.min(1, work.updatesRows / Math.max(1, rows))) };
-}
+};
 
 /**
  * Refuses a table that another role owns if this user is a superuser: triggers, index expressions and types of the owner would run

@@ -2,14 +2,12 @@ import type { SqlValue, Store } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { CAN_CAST, EQ, needsTryJson, typeSql } from '../../db/postgres/texts.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
-import type { Key, KeySpan } from '../../ledger/keys.js';
+import type { KeySpan } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
-import type { Derivation, Given, SelectOptions } from '../derive.js';
-import type { Derived } from '../process.js';
+import type { Derivation, Given, GivenRow, SelectOptions } from '../derive.js';
 import { expressionSql, keyLiteral } from '../rows.js';
-import { columnTypes } from './catalog.js';
-import { deriveClientSide } from './client-derive.js';
-import { fallbackSql, firstOfParts } from './first-of.js';
+import { tableColumns } from './catalog.js';
+import { deriveClientSide, fallbackSql, firstOfParts } from './first-of.js';
 import { keyOf, type PostgresKey } from './keys.js';
 
 /** Facts that the SQL of a derivation depends on. */
@@ -41,27 +39,6 @@ export interface PostgresDerivation extends Derivation {
   given(rows: readonly GivenRow[], isStrict?: boolean): Given;
 }
 
-interface GivenRow {
-  readonly key: Key;
-  readonly values: Derived['values'];
-}
-
-/** The part of one way to derive values in the selects. */
-export interface DerivationParts {
-  /** Columns of the inner select, on `t`, each with an alias. */
-  readonly inner: readonly string[];
-  /** Columns of the selects around it, each on those within. */
-  readonly levels?: readonly (readonly string[])[];
-  /** Values, by the number of the column, on both. */
-  readonly values: ReadonlyMap<number, string>;
-  /** SQL that is true for a client-side row. */
-  readonly needsClient?: string;
-  /** Input of a client-side row, as texts, whichever part requires it. */
-  readonly clientInput?: readonly string[];
-  /** SQL for the reason of a skip of the whole row, or NULL. */
-  readonly failure?: string;
-}
-
 /**
  * Returns how PostgreSQL derives rows, by its JSON parser and by expressions. Documents that it cannot read correctly and all rows
  * of a `process` are derived client-side.
@@ -75,12 +52,7 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
     select: (options) => selectSql(facts, options),
     clientInput: ['client_input'],
     isClientSide: process !== undefined,
-    derive: (rows) =>
-      deriveClientSide(
-        backfill,
-        rows.map(([clientInput]) => String(clientInput)),
-        kinds,
-      ),
+    derive: (rows) => deriveClientSide(backfill, rows, kinds),
     given: (rows, isStrict = false) => ({ sql: givenSql(facts, rows, isStrict), parameters: [] }),
     ofKeys: (runs) => ({
       from: `pg_catalog.unnest(${keyArray(facts, runs)}) AS r(umzug_key) CROSS JOIN ${identifier(table)} AS t`,
@@ -95,9 +67,10 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
 
 async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
   const { version, canMakeFunctions } = requirePostgres(store).session;
+  const { table } = backfill;
   const columns = await requirePostgres(store).remember(
-    `types of ${backfill.table}`,
-    async () => await columnTypes(store, backfill.table),
+    `types of ${table}`,
+    async () => new Map((await tableColumns(store, table)).map(({ name, type }) => [foldCase(name), type])),
   );
   const targets: string[] = [];
   const values: string[] = [];
@@ -121,11 +94,8 @@ const withoutLength = (type: string): string =>
 
 /** Returns the base type of a domain; any other type itself. */
 async function baseType(store: Store, type: string): Promise<string> {
-  const sql = `SELECT format_type(typbasetype, typtypmod) AS type FROM pg_type WHERE oid = to_regtype(${literal(type)}) AND typtype = 'd'`;
-  const base = await requirePostgres(store).remember(
-    sql,
-    async () => (await store.get<{ type: string }>(sql))?.type,
-  );
+  const sql = `SELECT format_type(typbasetype, typtypmod) FROM pg_type WHERE oid = to_regtype(${literal(type)}) AND typtype = 'd'`;
+  const base = await requirePostgres(store).remember(sql, async () => (await store.pluck<string>(sql))[0]);
   return base === undefined ? type : await baseType(store, base);
 }
 
@@ -138,89 +108,65 @@ async function typeOf(store: Store, { table }: Backfill, expression: string): Pr
       oid = (await store.project.get<{ type: number }>(sql))?.type ?? null;
     };
     if (!(await store.attempt(ask))) return TEXT;
-    return typeSql(
-      (await store.get<{ type: string }>('SELECT format_type(?, NULL) AS type', oid))?.type ?? 'text',
-    );
+    const [type] = await store.pluck<string | null>('SELECT format_type(?, NULL)', oid);
+    return typeSql(type ?? 'text');
   });
 }
 
 /**
  * Returns the select of a derivation. Each row is read once, in a subquery whose OFFSET 0 keeps the planner from computing an
- * expression wherever it is named.
+ * expression wherever it is named. All rows of a `process` are client-side: their input is the key and the columns that it reads.
  */
 function selectSql(facts: Facts, options: OwnOptions): string {
   const { backfill, targets } = facts;
-  const { from = `${identifier(backfill.table)} AS t`, where, limit, extra = {}, absent, except } = options;
-  const ways = [processParts(backfill), firstOfParts(facts), expressionParts(backfill)];
+  const { columns, process, key, table } = backfill;
+  const { from = `${identifier(table)} AS t`, where, limit, extra = {}, absent, except } = options;
+  const documents = firstOfParts(facts);
+  const reads = process ? [key, ...process.reads] : [];
   const extras = Object.entries(extra);
   const inner = [
     `${facts.key.sql} AS k`,
-    ...backfill.columns.map(({ name }, i) =>
+    ...columns.map(({ name }, i) =>
       absent?.has(foldCase(name)) ? `NULL::${targets[i]} AS c${i}` : `t.${identifier(name)} AS c${i}`,
     ),
-    ...ways.flatMap((way) => way.inner),
+    ...reads.map((name, i) => `t.${identifier(name)} AS p${i}`),
+    ...documents.inner,
+    ...columns.flatMap(({ value }, i) =>
+      value.kind === 'sql' ? [`${expressionSql(value, 'PostgreSQL')} AS e${i}`] : [],
+    ),
     ...extras.map(([alias, sql]) => `${sql} AS ${alias}`),
   ];
-  const values = new Map(ways.flatMap((way) => [...way.values]));
-  const failures = ways.flatMap((way) => way.failure ?? []);
-  const needsClient = ways.flatMap(({ needsClient: sql }) =>
-    sql === undefined ? [] : [`coalesce(${sql}, false)`],
-  );
-  const failure = failures.length === 0 ? 'NULL::pg_catalog.text' : `coalesce(${failures.join(', ')})`;
+  const needsClient = process ? 'true' : documents.needsClient && `coalesce(${documents.needsClient}, false)`;
   const isDerivable = `NOT needs_client AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
   const valueSql = (i: number): string => {
-    const [value, type] = [values.get(i), targets[i] ?? TEXT];
+    const value = columns[i]?.value.kind === 'sql' ? `e${i}` : documents.values.get(i);
+    const type = targets[i] ?? TEXT;
     if (value === undefined) return `NULL::${type}`;
     return options.isStrict ? `(${value})::${type}` : castOrNullSql(facts, value, type, facts.values[i]);
   };
   const unless = (sql: string): string =>
     except === undefined ? sql : `CASE WHEN NOT (${except}) THEN ${sql} END`;
   const clientInput = [
-    ...ways.flatMap((way) => way.clientInput ?? []),
+    ...reads.map((_, i) => `p${i}::pg_catalog.text`), // JSON would change the text of a document or a number
+    ...documents.clientInput,
     // Values of sql() are part of the input, as text; a cast would remove the trailing blanks of a bpchar.
-    ...backfill.columns.flatMap(({ value }, i) =>
+    ...columns.flatMap(({ value }, i) =>
       value.kind === 'sql'
         ? [unless(targets[i] === BPCHAR ? paddedSql(valueSql(i)) : `(${valueSql(i)})::pg_catalog.text`)]
         : [],
     ),
   ];
   const order = limit === undefined ? '' : ` ORDER BY ${facts.key.sql} LIMIT ${limit}`;
-  return `SELECT k, ${backfill.columns.map((_, i) => `c${i}`).join(', ')},
-    ${backfill.columns.map((_, i) => `CASE WHEN ${isDerivable} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
+  const rows = documents.levels.reduce(
+    (sql, level, n) => `SELECT *, ${level.join(', ')} FROM (${sql}) AS level${n} OFFSET 0`,
+    `SELECT ${inner.join(', ')} FROM ${from} WHERE ${where}${order}`,
+  );
+  return `SELECT k, ${columns.map((_, i) => `c${i}`).join(', ')},
+    ${columns.map((_, i) => `CASE WHEN ${isDerivable} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
     CASE WHEN NOT needs_client THEN failure END AS failure,
-    ${needsClient.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN needs_client THEN pg_catalog.json_build_array(${clientInput.join(', ')})::pg_catalog.text END`} AS client_input${extras.map(([alias]) => `, ${alias}`).join('')}
-  FROM (SELECT *, (${needsClient.length === 0 ? 'false' : needsClient.join(' OR ')}) AS needs_client, ${failure} AS failure
-    FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} WHERE ${where}${order}`, ways)}) AS row_read OFFSET 0) AS derivable`;
-}
-
-/** Nests a select in those around it. */
-const nested = (inner: string, ways: readonly DerivationParts[]): string =>
-  ways
-    .flatMap(({ levels = [] }) => levels)
-    .reduce(
-      (sql, columns, n) => `SELECT *, ${columns.join(', ')} FROM (${sql}) AS level${n} OFFSET 0`,
-      inner,
-    );
-
-/** Returns the part of `sql()`: the expression itself, read with the row. */
-function expressionParts({ columns }: Backfill): DerivationParts {
-  const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
-  return {
-    inner: ours.map(({ value, i }) => `${expressionSql(value, 'PostgreSQL')} AS e${i}`),
-    values: new Map(ours.map(({ i }) => [i, `e${i}`])),
-  };
-}
-
-/** Returns the part of `process`, whose rows are all client-side: their input is the key and the columns that it reads. */
-function processParts({ process, key }: Backfill): DerivationParts {
-  if (!process) return { inner: [], values: new Map() };
-  const names = [key, ...process.reads];
-  return {
-    inner: names.map((name, i) => `t.${identifier(name)} AS p${i}`),
-    values: new Map(),
-    needsClient: 'true',
-    clientInput: names.map((_, i) => `p${i}::pg_catalog.text`), // JSON would change the text of a document or a number
-  };
+    ${needsClient === undefined ? 'NULL::pg_catalog.text' : `CASE WHEN needs_client THEN pg_catalog.json_build_array(${clientInput.join(', ')})::pg_catalog.text END`} AS client_input${extras.map(([alias]) => `, ${alias}`).join('')}
+  FROM (SELECT *, (${needsClient ?? 'false'}) AS needs_client, ${documents.failure ?? 'NULL::pg_catalog.text'} AS failure
+    FROM (${rows}) AS row_read OFFSET 0) AS derivable`;
 }
 
 /**

@@ -11,32 +11,71 @@ import { identifier, noUpdateSql } from '../../db/sql.js';
 import { isPostgresError } from '../../engine-errors.js';
 import { toBackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
-import type { Backfill } from '../../steps/define.js';
-import type { Dialect, LoadMonitor } from '../dialect.js';
-import type { RunOptions } from '../run-options.js';
+import type { Dialect } from '../dialect.js';
 import { fillBatch, revertRows } from './batch.js';
 import { rewrittenSince } from './batch-record.js';
 import { estimate, hasTable, parentTables, tableColumns, tableIdentity, updateTriggers } from './catalog.js';
 import { derive } from './derive.js';
 import { createIndex, dropIndex, explainIndex, findIndex, hasIndex } from './indexes.js';
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange, rangeEnds } from './keys.js';
-import { POSTGRES_LEDGER } from './ledger.js';
+import { POSTGRES_LEDGER, refuseUnsafeLedger } from './ledger.js';
 import { preflightDown, preflightUp } from './preflight.js';
 import { checkRights, refuseReadOnly, refuseUnsafePath } from './rights.js';
-import { refuseUnsafeLedger } from './trust.js';
 
-/** Lock timeout, deadlock, serialization failure. */
-const BUSY = /^POSTGRES_(?:55P03|40P01|40001)$/;
+/** Lock timeout; deadlock and serialization failure, which rows that another transaction wrote cause. */
+const RETRY_REASONS: ReadonlyMap<string, 'busy' | 'conflict'> = new Map([
+  ['POSTGRES_55P03', 'busy'],
+  ['POSTGRES_40P01', 'conflict'],
+  ['POSTGRES_40001', 'conflict'],
+]);
 
-/** Those caused by rows that another transaction wrote. */
-const CONFLICT = /^POSTGRES_(?:40P01|40001)$/;
+/** Minimum interval between two samples of the server's load, in milliseconds. */
+const SAMPLE_MS = 200;
+
+/** Replica lag at which the run waits, and interval between two checks, in milliseconds. */
+const [MAX_LAG_MS, LAG_POLL_MS] = [10_000, 1000];
+
+/**
+ * Creates the load monitor of a loop of batches. It samples which other sessions are active or wait for locks, and the lag of
+ * replicas, which the run waits for.
+ *
+ * @see https://www.postgresql.org/docs/current/monitoring-stats.html
+ */
+const loadMonitor: Dialect['loadMonitor'] = async (store, { name }, options) => {
+  const waiting = msg('while waiting for a replica to catch up with {backfill}', { backfill: name });
+  let sampledAt = Number.NEGATIVE_INFINITY;
+  let hasContention = false;
+  return {
+    hasContention: async () => hasContention,
+    async betweenBatches() {
+      if (options.pace === 'full' || performance.now() - sampledAt < SAMPLE_MS) return;
+      let found = await sampleLoad(store);
+      sampledAt = performance.now();
+      hasContention = found.others > 0;
+      for (; found.replicaLagMs > MAX_LAG_MS; found = await sampleLoad(store)) {
+        throwIfAborted(options.signal, waiting);
+        options.onEvent?.({ event: 'throttled', backfill: name, pauseMs: LAG_POLL_MS });
+        await pauseFor(LAG_POLL_MS, options.signal);
+      }
+    },
+    async close() {},
+  };
+};
+
+async function sampleLoad(store: Store): Promise<{ readonly others: number; readonly replicaLagMs: number }> {
+  const found = await store.get<{ others: number; replicaLagMs: number }>(
+    `SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND backend_type = 'client backend' AND NOT ${isOurs('application_name')}
+        AND (state = 'active' OR wait_event_type = 'Lock')) AS others,
+      (SELECT coalesce(max(extract(epoch FROM replay_lag)), 0) * 1000 FROM pg_stat_replication) AS "replicaLagMs"`,
+  );
+  return { others: found?.others ?? 0, replicaLagMs: Number(found?.replicaLagMs ?? 0) };
+}
 
 /** The dialect of PostgreSQL. */
 export const POSTGRES: Dialect = {
   engine: 'PostgreSQL',
-  words: {
-    guardExample: "CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END",
-  },
+  words: { guardExample: "CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END" },
   ledger: POSTGRES_LEDGER,
   operator,
   builtIn,
@@ -77,67 +116,9 @@ export const POSTGRES: Dialect = {
   },
   rewrittenSince,
   parentTables,
-  retryReason: (error) =>
-    !isPostgresError(error) || !BUSY.test(error.code)
-      ? undefined
-      : CONFLICT.test(error.code)
-        ? 'conflict'
-        : 'busy',
+  retryReason: (error) => (isPostgresError(error) ? RETRY_REASONS.get(error.code) : undefined),
   loadMonitor,
 };
-
-/** Minimum interval between two samples of the server's load, in milliseconds. */
-const SAMPLE_MS = 200;
-
-/** Replica lag at which the run waits, and interval between two checks, in milliseconds. */
-const [MAX_LAG_MS, LAG_POLL_MS] = [10_000, 1000];
-
-/**
- * Creates the load monitor of a loop of batches. It samples which other sessions are active or wait for locks, and the lag of
- * replicas, which the run waits for.
- *
- * @see https://www.postgresql.org/docs/current/monitoring-stats.html
- */
-export async function loadMonitor(
-  store: Store,
-  { name }: Backfill,
-  options: RunOptions,
-): Promise<LoadMonitor> {
-  let sampledAt = Number.NEGATIVE_INFINITY;
-  let hasContention = false;
-  return {
-    hasContention: async () => hasContention,
-    async betweenBatches() {
-      if (options.pace === 'full' || performance.now() - sampledAt < SAMPLE_MS) return;
-      const found = await sampleLoad(store);
-      sampledAt = performance.now();
-      hasContention = found.others > 0;
-      for (
-        let { replicaLagMs } = found;
-        replicaLagMs > MAX_LAG_MS;
-        { replicaLagMs } = await sampleLoad(store)
-      ) {
-        throwIfAborted(
-          options.signal,
-          msg('while waiting for a replica to catch up with {backfill}', { backfill: name }),
-        );
-        options.onEvent?.({ event: 'throttled', backfill: name, pauseMs: LAG_POLL_MS });
-        await pauseFor(LAG_POLL_MS, options.signal);
-      }
-    },
-    async close() {},
-  };
-}
-
-async function sampleLoad(store: Store): Promise<{ readonly others: number; readonly replicaLagMs: number }> {
-  const found = await store.get<{ others: number; replicaLagMs: number }>(
-    `SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-        AND backend_type = 'client backend' AND NOT ${isOurs('application_name')}
-        AND (state = 'active' OR wait_event_type = 'Lock')) AS others,
-      (SELECT coalesce(max(extract(epoch FROM replay_lag)), 0) * 1000 FROM pg_stat_replication) AS "replicaLagMs"`,
-  );
-  return { others: found?.others ?? 0, replicaLagMs: Number(found?.replicaLagMs ?? 0) };
-}
 
 /** The connector of a PostgreSQL database. */
 interface PostgresConnector extends StoreConnector {

@@ -1,7 +1,31 @@
+import type { SqlValue } from '../../db/connection.js';
+import { readJson } from '../../db/json-text.js';
 import { EQ, GT, LT, NE, needsTryJson, operator, TRY_JSON } from '../../db/postgres/texts.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
-import type { DerivationParts, Facts } from './derive.js';
+import type { Backfill } from '../../steps/define.js';
+import type { CellValue, FirstOf } from '../../steps/values.js';
+import { firstOfColumns } from '../derive.js';
+import { type Derived, withoutInvalid, withProcess } from '../process.js';
+import type { Facts } from './derive.js';
 import { temporaryMissing } from './rights.js';
+
+// `firstOf()`: by the server's JSON parser, and client-side for rare documents, by our own reader.
+
+/** The part of `firstOf()` in the selects of a derivation. */
+interface FirstOfParts {
+  /** Columns of the inner select, on `t`, each with an alias. */
+  readonly inner: readonly string[];
+  /** Columns of the selects around it, each on those within. */
+  readonly levels: readonly (readonly string[])[];
+  /** Values, by the number of the column, on both. */
+  readonly values: ReadonlyMap<number, string>;
+  /** SQL that is true for a client-side row. Default: none is, because of its documents. */
+  readonly needsClient?: string;
+  /** Input of a client-side row, as texts, whatever requires it. */
+  readonly clientInput: readonly string[];
+  /** SQL for the reason of a skip of the whole row, or NULL. */
+  readonly failure?: string;
+}
 
 /** Maximum length of a text that cannot be nested too deep, in characters; longer ones have their brackets counted. */
 const SHALLOW_LENGTH = 2000;
@@ -21,13 +45,10 @@ const MAX_DEPTH = 1000;
  *
  * @see https://www.postgresql.org/docs/current/datatype-json.html
  */
-export function firstOfParts(facts: Facts): DerivationParts {
+export function firstOfParts(facts: Facts): FirstOfParts {
   const { backfill, columns: types } = facts;
-  const ours = backfill.columns.flatMap(({ value }, i) => (value.kind === 'first-of' ? [{ value, i }] : []));
-  if (ours.length === 0) return { inner: [], values: new Map() };
-  const documents = [...new Set(ours.map(({ value }) => value.document))];
+  const { ours, documents } = firstOfColumns(backfill);
   const isBinary = documents.map((name) => types.get(foldCase(name)) === 'jsonb');
-  const tried = triedSql(facts);
   const inner = [
     ...documents.map((name, n) => `t.${identifier(name)}${isBinary[n] ? '' : '::pg_catalog.text'} AS x${n}`),
     ...ours.map(
@@ -35,36 +56,29 @@ export function firstOfParts(facts: Facts): DerivationParts {
         `${fallback === undefined ? 'NULL::pg_catalog.text' : fallbackSql(facts, fallback)} AS f${i}`,
     ),
   ];
-  const namesOf = (document: string): string[] => [
-    ...new Set(ours.filter(({ value }) => value.document === document).flatMap(({ value }) => value.names)),
-  ];
-  const unread = documents.map((_, n) => n).filter((n) => !isBinary[n]);
   const clientInput = [
     ...documents.map((_, n) => `x${n}${isBinary[n] ? '::pg_catalog.text' : ''}`),
     ...ours.map(({ i }) => `f${i}`),
   ];
-  if (backfill.process) return { inner, values: new Map(), clientInput }; // every row is evaluated client-side
+  const unvalued = { inner, levels: [], values: new Map(), clientInput };
+  if (documents.length === 0) return unvalued;
+  const tried = triedSql(facts);
+  if (backfill.process) return unvalued; // every row is evaluated client-side
+  const unread = documents.flatMap((name, n) => (isBinary[n] ? [] : [{ name, n }]));
+  const namesOf = (document: string): string[] => [
+    ...new Set(ours.filter(({ value }) => value.document === document).flatMap(({ value }) => value.names)),
+  ];
   return {
     inner,
     levels: [
       documents.map((_, n) => `${isBinary[n] ? 'false' : unsupportedJsonSql(`x${n}`)} AS odd${n}`),
-      documents.map(
-        (_, n) =>
-          `${isBinary[n] ? `coalesce(x${n}, '{}'::pg_catalog.jsonb)` : documentSql(n, tried)} AS d${n}`,
-      ),
+      documents.map((_, n) => `${isBinary[n] ? binarySql(n) : documentSql(n, tried)} AS d${n}`),
     ],
-    values: new Map(
-      ours.map(({ value, i }) => [
-        i,
-        valueSql(`d${documents.indexOf(value.document)}`, value.names, `f${i}`),
-      ]),
-    ),
-    ...(unread.length > 0
-      ? {
-          needsClient: unread.map((n) => needsClientSql(n, namesOf(documents[n] ?? ''))).join(' OR '),
-          failure: `CASE WHEN ${unread.map((n) => `d${n} IS NULL`).join(' OR ')} THEN ${literal('DOCUMENT_UNREADABLE')} END`,
-        }
-      : { failure: 'NULL::pg_catalog.text' }),
+    values: new Map(ours.map(({ value, i }) => [i, valueSql(documents.indexOf(value.document), value, i)])),
+    ...(unread.length > 0 && {
+      needsClient: unread.map(({ name, n }) => needsClientSql(n, namesOf(name))).join(' OR '),
+      failure: `CASE WHEN ${unread.map(({ n }) => `d${n} IS NULL`).join(' OR ')} THEN ${literal('DOCUMENT_UNREADABLE')} END`,
+    }),
     clientInput,
   };
 }
@@ -103,6 +117,8 @@ function needsClientSql(n: number, names: readonly string[]): string {
   return `odd${n} OR CASE WHEN d${n} IS NULL THEN ${numericOverflowSql(`x${n}`)} ELSE ${twice.join(' OR ')} END`;
 }
 
+const binarySql = (n: number): string => `coalesce(x${n}, '{}'::pg_catalog.jsonb)`;
+
 const documentSql = (n: number, tried: (text: string) => string): string =>
   `CASE WHEN x${n} IS NULL OR x${n} ${EQ} '' THEN '{}'::pg_catalog.jsonb WHEN odd${n} THEN NULL ELSE ${tried(`x${n}`)} END`;
 
@@ -115,8 +131,9 @@ function triedSql({ version, canMakeFunctions }: Facts): (text: string) => strin
   throw temporaryMissing();
 }
 
-function valueSql(document: string, names: readonly string[], fallback: string): string {
-  return `coalesce(${names.map((name) => usableSql(document, literal(name))).join(',\n      ')}, CASE WHEN ${fallback} ${NE} '' THEN ${fallback} END)`;
+function valueSql(n: number, { names }: FirstOf, i: number): string {
+  const members = names.map((name) => usableSql(`d${n}`, literal(name)));
+  return `coalesce(${members.join(',\n      ')}, CASE WHEN f${i} ${NE} '' THEN f${i} END)`;
 }
 
 /** Absolute values that a double rounds to 0, up to the first, and to infinity, from the second. */
@@ -129,4 +146,119 @@ function usableSql(document: string, name: string): string {
   const size = `pg_catalog.abs(${text}::pg_catalog.numeric)`;
   return `CASE WHEN ${kind} ${EQ} 'string' THEN CASE WHEN ${text} ${NE} '' THEN ${text} END
         WHEN ${kind} ${EQ} 'number' THEN CASE WHEN ${size} ${GT} ${ZERO_UP_TO} AND ${size} ${LT} ${INFINITE_FROM} THEN ${text} END END`;
+}
+
+/**
+ * Derives client-side rows: those with rare documents, and those of a `process`.
+ *
+ * @param inputs the derivation's `client_input` per row: a JSON array of texts, in which each way to derive values has its own
+ * @param kinds types of the columns that `process` reads, key first
+ */
+export function deriveClientSide(
+  backfill: Backfill,
+  inputs: readonly (readonly unknown[])[],
+  kinds: readonly string[],
+): readonly Derived[] {
+  const { process } = backfill;
+  const rows = inputs.map(([input]) => JSON.parse(String(input)) as (string | null)[]);
+  const derived = rows.map((row) => deriveDocuments(backfill, process ? row.slice(kinds.length) : row));
+  if (!process) return derived;
+  const cells = rows.map((row) => kinds.map((kind, i) => cellOf(row[i] ?? null, kind)));
+  return withProcess(backfill, process, derived, cells).map((row) =>
+    withoutInvalid(row, (value) => typeof value === 'string' && value.includes('\0')),
+  );
+}
+
+/** Converts a cell for `process`: numbers for numeric columns, bytes for bytea, text for all others. */
+function cellOf(cell: string | null, type: string): SqlValue {
+  if (cell === null) return null;
+  if (/^(?:smallint|integer|bigint)$/.test(type)) return BigInt(cell);
+  if (/^(?:real|double precision)$/.test(type)) return Number(cell);
+  if (type === 'boolean') return cell === 'true' ? 1n : 0n;
+  return type === 'bytea' ? Buffer.from(cell.slice(2), 'hex') : cell;
+}
+
+/** @param cells texts in the order of `firstOfParts`: documents, fallbacks, values of `sql()` */
+function deriveDocuments(backfill: Backfill, cells: readonly (string | null)[]): Derived {
+  const { ours, documents } = firstOfColumns(backfill);
+  const read = new Map(documents.map((name, n) => [name, membersOf(cells[n] ?? null)]));
+  if ([...read.values()].includes(undefined)) return { values: [], failure: 'DOCUMENT_UNREADABLE' };
+  const fallbacks = cells.slice(documents.length, documents.length + ours.length).values();
+  const others = cells.slice(documents.length + ours.length).values();
+  const next = (of: Iterator<string | null>): string | null =>
+    (of.next().value as string | null | undefined) ?? null;
+  const values = backfill.columns.map(({ value }): CellValue => {
+    if (value.kind === 'process') return null;
+    if (value.kind === 'sql') return next(others);
+    const fallback = next(fallbacks);
+    return firstUsable(read.get(value.document), value.names) ?? (fallback === '' ? null : fallback);
+  });
+  return { values, failure: null };
+}
+
+/**
+ * Returns top-level members by name, each as its JSON; undefined if the document is unreadable. For a duplicate name, the first
+ * counts.
+ */
+function membersOf(document: string | null): ReadonlyMap<string, string> | undefined {
+  if (document === null || document === '') return new Map();
+  const plain = readJson(Buffer.from(document))?.toString('utf8');
+  if (plain === undefined) return undefined;
+  const members = new Map<string, string>();
+  // Our reader returns one flat object without white space, whose names have no escapes.
+  for (let at = 1; plain[at] === '"'; ) {
+    const colon = plain.indexOf('":', at);
+    const [name, from] = [plain.slice(at + 1, colon), colon + 2];
+    SCALAR.lastIndex = from;
+    const end = plain[from] === '"' ? stringEnd(plain, from) : from + (SCALAR.exec(plain)?.[0].length ?? 0);
+    if (!members.has(name)) members.set(name, plain.slice(from, end));
+    at = end + 1;
+  }
+  return members;
+}
+
+const SCALAR = /[^,}]*/y;
+
+/**
+ * Returns the end of the JSON string that starts at `from`. A pattern that matches each character would overflow the stack on some
+ * megabytes.
+ */
+function stringEnd(json: string, from: number): number {
+  for (let quote = json.indexOf('"', from + 1); ; quote = json.indexOf('"', quote + 1)) {
+    let start = quote;
+    while (json[start - 1] === '\\') start -= 1;
+    if ((quote - start) % 2 === 0) return quote + 1;
+  }
+}
+
+function firstUsable(members: ReadonlyMap<string, string> | undefined, names: readonly string[]) {
+  for (const name of names) {
+    const text = usable(members?.get(name) ?? '');
+    if (text !== undefined) return text;
+  }
+  return undefined;
+}
+
+/** Returns the usable value of a member, or undefined. */
+function usable(json: string): string | undefined {
+  if (json.startsWith('"')) {
+    const text = JSON.parse(json) as string;
+    return text !== '' && !text.includes('\u0000') && text.isWellFormed() ? text : undefined;
+  }
+  if (!/^[-\d]/.test(json)) return undefined;
+  const number = Number(json);
+  return number !== 0 && Number.isFinite(number) ? numericText(json) : undefined;
+}
+
+/** Returns a number's text as PostgreSQL's `numeric` prints it: without an exponent, with all its digits. */
+function numericText(json: string): string {
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(json) ?? [];
+  const digits = whole + fraction;
+  const point = whole.length + Number(exponent);
+  const padded = digits.padEnd(point, '0').padStart(digits.length - point, '0');
+  const at = Math.max(0, point);
+  const before = padded.slice(0, at).replace(/^0+(?=\d)/, '') || '0';
+  const after = padded.slice(at);
+  return `${sign}${before}${after === '' ? '' : `.${after}`}`;
 }

@@ -1,4 +1,4 @@
-import type { Connection, Store, Transaction } from '../../db/connection.js';
+import type { Store } from '../../db/connection.js';
 import { untilFree } from '../../db/connector.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { identifier, normaliseSql } from '../../db/sql.js';
@@ -6,8 +6,7 @@ import { findEach, mapEach } from '../../each.js';
 import { isStoreError } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
-import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
-import type { IndexPlan, IndexStatement } from '../dialect.js';
+import type { Dialect, IndexStatement } from '../dialect.js';
 import { listSql, relationFacts, relationSql, treeBytes, treeSql } from './catalog.js';
 
 /** Returns the index of a table by its name. It is invalid if a killed run left it incomplete. */
@@ -20,21 +19,17 @@ const findExisting = async (store: Store, { table, name }: Pick<IndexStatement, 
   );
 
 /** Checks whether the store has a valid index of this name; `unfinished` if a killed run left one of this table incomplete. */
-export async function hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'> {
+export const hasIndex: Dialect['hasIndex'] = async (store, table, name) => {
   const own = await findExisting(store, { table, name });
   if (own) return own.isValid === 1 || 'unfinished';
   const schemas = listSql(requirePostgres(store).session.schemas);
   const sql = `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indexrelid = c.oid
     WHERE c.relname = ? AND n.nspname IN (${schemas}) AND i.indisvalid`;
   return (await store.get(sql, name)) !== undefined;
-}
+};
 
 /** Returns the name of an index with this table and definition, or undefined. The declared name need not match. */
-export async function findIndex(
-  store: Store,
-  { table }: SchemaStepDefinition,
-  wanted: IndexDefinition,
-): Promise<string | undefined> {
+export const findIndex: Dialect['findIndex'] = async (store, { table }, wanted) => {
   // YugabyteDB calls its trees lsm. NULL represents an expression, a column outside the key, and an order other than the default of
   // CREATE INDEX.
   const found = await store.all<{ name: string; condition: string | null }>(
@@ -55,7 +50,7 @@ export async function findIndex(
     async ({ condition }) => await isSameCondition(store, table, condition ?? undefined, wanted.where),
   );
   return same?.name;
-}
+};
 
 /** Whether two conditions of partial indexes are the same. PostgreSQL rewrites that of an existing one. */
 async function isSameCondition(
@@ -82,9 +77,8 @@ interface PlanNode {
 }
 
 async function planOf(store: Store, query: string): Promise<PlanNode> {
-  const [text = '[]'] = await store.project.pluck<string>(
-    `EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) ${query}`,
-  );
+  const sql = `EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) ${query}`;
+  const [text = '[]'] = await store.project.pluck<string>(sql);
   return (JSON.parse(text) as readonly { readonly Plan?: PlanNode }[])[0]?.Plan ?? {};
 }
 
@@ -92,32 +86,22 @@ async function planOf(store: Store, query: string): Promise<PlanNode> {
 // records the index before it is created, and deletes the row after it is dropped.
 
 /** Creates an index. See the `Dialect`. Throws `STATEMENT_REJECTED` if PostgreSQL leaves it invalid. */
-export async function createIndex(
-  store: Connection,
-  index: IndexStatement,
-  isStillNeeded: (tx: Transaction) => Promise<boolean>,
-  recordIntent: (tx: Transaction) => Promise<void>,
-  recordDone: (tx: Transaction) => Promise<void>,
-): Promise<void> {
+export const createIndex: Dialect['createIndex'] = async (store, index) => {
   const isConcurrent = !(await isPartitioned(store, index));
   const isRecorded = await store.write(async (tx) => {
-    const isNeeded = await isStillNeeded(tx);
-    if (isNeeded) await recordIntent(tx);
+    const isNeeded = await index.isStillNeeded(tx);
+    if (isNeeded) await index.recordIntent(tx);
     if (isNeeded && !isConcurrent) await tx.project.exec(index.sql);
-    if (!isConcurrent) await recordDone(tx);
+    if (!isConcurrent) await index.recordDone(tx);
     return isNeeded;
   });
   if (!isConcurrent) return;
   if (isRecorded) await retryOnLockTimeout(store, async () => await build(store, index));
-  await store.write(recordDone);
-}
+  await store.write(async (tx) => await index.recordDone(tx));
+};
 
 /** Drops an index and deletes its ledger row. See the `Dialect`. */
-export async function dropIndex(
-  store: Connection,
-  index: IndexStatement,
-  deleteRecord: (tx: Transaction) => Promise<void>,
-): Promise<void> {
+export const dropIndex: Dialect['dropIndex'] = async (store, index, deleteRecord) => {
   const isConcurrent = !(await isPartitioned(store, index));
   if (isConcurrent)
     await retryOnLockTimeout(store, async () => await drop(store, index, 'DROP INDEX CONCURRENTLY'));
@@ -125,7 +109,7 @@ export async function dropIndex(
     if (!isConcurrent) await drop(tx, index, 'DROP INDEX');
     await deleteRecord(tx);
   });
-}
+};
 
 /** Whether the table is partitioned: its indexes cannot be created concurrently. */
 const isPartitioned = async (store: Store, { table }: IndexStatement): Promise<boolean> =>
@@ -208,20 +192,12 @@ const PLANNER_OVERRIDES: readonly (readonly string[])[] = [
  *
  * @see https://www.postgresql.org/docs/current/runtime-config-query.html#RUNTIME-CONFIG-QUERY-ENABLE
  */
-export async function explainIndex(
-  store: Store,
-  query: string,
-  table: string,
-  index: string,
-): Promise<IndexPlan> {
+export const explainIndex: Dialect['explainIndex'] = async (store, query, table, index) => {
   return await store.snapshot(async (tx) => {
     const names = await namesOf(tx, table, index);
-    const plan = await indexesIn(tx, query);
+    const plan = indexesOf(await planOf(tx, query));
     if (plan.some((name) => names.get(name) === 1)) return 'used';
-    const others = await mapEach(
-      PLANNER_OVERRIDES,
-      async (settings) => await indexesWithout(tx, settings, query),
-    );
+    const others = await mapEach(PLANNER_OVERRIDES, async (off) => await indexesWithout(tx, off, query));
     const canBeUsed = others.some((found) => found.some((name) => names.get(name) === 1));
     const isServed = [plan, ...others].some((found) => found.some((name) => names.has(name)));
     // Its preference depends on statistics, and on which pages a vacuum has visited since: neither is a fault. That it cannot use
@@ -229,7 +205,7 @@ export async function explainIndex(
     if (canBeUsed && (await treeBytes(tx, table, 'pg_relation_size')) < SMALL_BYTES) return 'used';
     return canBeUsed || isServed ? 'usable' : 'unused';
   });
-}
+};
 
 /** Returns the indexes of a table and its partitions, each with whether it is the named one or its part in a partition. */
 async function namesOf(store: Store, table: string, index: string): Promise<Map<string, number>> {
@@ -250,16 +226,13 @@ async function namesOf(store: Store, table: string, index: string): Promise<Map<
 async function indexesWithout(store: Store, settings: readonly string[], query: string): Promise<string[]> {
   await store.exec('SAVEPOINT umzug_backfill_plan');
   for (const setting of settings) await store.exec(`SET LOCAL ${setting} = off`);
-  const names = await indexesIn(store, query);
+  const names = indexesOf(await planOf(store, query));
   // This also resets the settings. A failure ends the snapshot, and them.
   await store.exec('ROLLBACK TO SAVEPOINT umzug_backfill_plan; RELEASE SAVEPOINT umzug_backfill_plan');
   return names;
 }
 
-/** Returns the names of the indexes in the plan of a query. */
-const indexesIn = async (store: Store, query: string): Promise<string[]> =>
-  indexesOf(await planOf(store, query));
-
+/** Returns the names of the indexes in a plan. */
 function indexesOf({ 'Index Name': own, Plans = [] }: PlanNode): string[] {
   return [...(own === undefined ? [] : [own]), ...Plans.flatMap(indexesOf)];
 }

@@ -4,9 +4,9 @@ import { EQ, LT, operator, typeSql } from '../../db/postgres/texts.js';
 import { identifier } from '../../db/sql.js';
 import { findEach } from '../../each.js';
 import type { Key } from '../../ledger/keys.js';
-import { type Message, msg } from '../../messages/message.js';
+import { msg } from '../../messages/message.js';
 import type { Backfill } from '../../steps/define.js';
-import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
+import type { Dialect, KeyFacts } from '../dialect.js';
 import { asKey, indexHint, type KeyKind, keyLiteral, rowSql, unsuitable } from '../rows.js';
 import { type RelationFacts, relationFacts, relationSql } from './catalog.js';
 
@@ -102,7 +102,7 @@ export const ledgerKeyOf = (kind: KeyKind | undefined, sql: string): string =>
     : `${sql}::pg_catalog.text`;
 
 /** Refuses a key that batches cannot use. Each row needs a different key, in an order that JavaScript shares with PostgreSQL. */
-export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
+export const checkKey: Dialect['checkKey'] = async (store, backfill) => {
   requirePostgres(store).driver.forget(factName(backfill));
   const column = await columnOf(store, backfill);
   const table: Partial<RelationFacts> = (await relationFacts(store, backfill.table)) ?? {};
@@ -119,22 +119,16 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
     throw unsuitable(backfill, 'its declared type is neither an integer nor a text type');
   if (wantsCollation(column) && column.collation === null) {
     const on = `${identifier(backfill.table)} (${identifier(backfill.key)} COLLATE "C")`;
-    throw unsuitable(
-      backfill,
-      'its collation is not C',
-      indexHint(`CREATE UNIQUE INDEX CONCURRENTLY ON ${on}`),
-    );
+    const hint = indexHint(`CREATE UNIQUE INDEX CONCURRENTLY ON ${on}`);
+    throw unsuitable(backfill, 'its collation is not C', hint);
   }
-}
+};
 
 /**
  * Returns a hint for partitioned tables, whose keys include the partition key: a column that is unique alone is the key of a
  * partition.
  */
-function partitionHint(
-  { table, key }: Backfill,
-  { kind, parent }: Partial<RelationFacts>,
-): Message | undefined {
+function partitionHint({ table, key }: Backfill, { kind, parent }: Partial<RelationFacts>) {
   if (typeof parent === 'string')
     return indexHint(`CREATE UNIQUE INDEX CONCURRENTLY ON ${identifier(table)} (${identifier(key)})`);
   if (kind !== 'p') return undefined;
@@ -145,15 +139,15 @@ function partitionHint(
 }
 
 /** Refuses a table with a row whose key is NULL. The column's type allows nothing else. */
-export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
+export const checkKeyValues: Dialect['checkKeyValues'] = async (store, backfill) => {
   const { table, key } = backfill;
   const sql = `SELECT 1 FROM ${identifier(table)} WHERE ${identifier(key)} IS NULL LIMIT 1`;
   if ((await store.project.get(sql)) !== undefined)
     throw unsuitable(backfill, 'it contains values that are neither integers nor texts');
-}
+};
 
 /** Returns the first and last key of the table, or undefined if it is empty. */
-export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
+export const keyRange: Dialect['keyRange'] = async (store, backfill) => {
   const { sql: key } = await keyOf(store, backfill);
   const end = (direction: 'ASC' | 'DESC'): string =>
     `(SELECT ${key} FROM ${identifier(backfill.table)} AS t
@@ -163,13 +157,13 @@ export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRan
   );
   if (!ends || ends.last === null) return undefined;
   return [asKey(ends.first, backfill), asKey(ends.last, backfill)];
-}
+};
 
 /**
  * Returns how keys continue. They are never known to grow, because numbers of a sequence become visible out of order. They have
  * restarted if both the greatest key and the sequence are below `watermark`.
  */
-export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth> {
+export const keyGrowth: Dialect['keyGrowth'] = async (store, backfill, watermark) => {
   if (watermark === null) return 'unknown';
   const sequence = await store.getExact<{ last: bigint | null }>(
     `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(${relationSql(store, backfill.table)}::text, ?)::regclass AS oid) AS s
@@ -179,6 +173,18 @@ export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key
   if (!sequence) return 'unknown';
   const greatest = [(await keyRange(store, backfill))?.[1] ?? null, sequence.last];
   return greatest.every((key) => key === null || key < watermark) ? 'restarted' : 'unknown';
+};
+
+/**
+ * Returns a key among the rows for which `where` holds, in their order; undefined if there are not so many.
+ *
+ * @param row number of rows before it. Default 0
+ */
+export async function keyAt(store: Store, backfill: Backfill, where: string, row = 0) {
+  const { sql: key } = await keyOf(store, backfill);
+  const rows = `FROM ${identifier(backfill.table)} AS t WHERE ${where}`;
+  const sql = `SELECT ${key} AS k ${rows} ORDER BY ${key} LIMIT 1 OFFSET ${row}`;
+  return (await store.project.getExact<{ k: Key }>(sql))?.k;
 }
 
 /** Number of ranges of a run by its minimum rows. Smaller runs have one. */
@@ -188,36 +194,26 @@ const RANGES: readonly (readonly [rows: number, ranges: number])[] = [
 ];
 
 /** Returns the last keys of the ranges of a run: integers are divided by value, texts by number. See the `Dialect`. */
-export async function rangeEnds(
-  store: Store,
-  backfill: Backfill,
-  start: Key | null,
-): Promise<readonly Key[]> {
+export const rangeEnds: Dialect['rangeEnds'] = async (store, backfill, start) => {
   const [, end] = (await keyRange(store, backfill)) ?? [];
   if (end === undefined) return [];
   const { key, afterKey, upTo } = await rowSql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
   const where = `${afterKey(start)} AND ${upTo(end)}`;
-  const keyAt = async (row: number): Promise<Key | undefined> =>
-    (
-      await store.project.getExact<{ k: Key }>(
-        `SELECT ${key} AS k FROM ${table} WHERE ${where} ORDER BY ${key} LIMIT 1 OFFSET ${row}`,
-      )
-    )?.k;
-  const first = await keyAt(0);
-  const [, ranges] = (await findEach(RANGES, async ([rows]) => (await keyAt(rows)) !== undefined)) ?? [];
+  const first = await keyAt(store, backfill, where);
+  const hasRow = async (row: number): Promise<boolean> =>
+    (await keyAt(store, backfill, where, row)) !== undefined;
+  const [, ranges] = (await findEach(RANGES, async ([rows]) => await hasRow(rows))) ?? [];
   if (first === undefined || ranges === undefined) return [end];
-  if (typeof first === 'bigint' && typeof end === 'bigint') return integerEnds(first, end, ranges);
+  if (typeof first === 'bigint' && typeof end === 'bigint') {
+    const width = (end - first) / BigInt(ranges) + 1n;
+    const within: bigint[] = [];
+    for (let last = first + width - 1n; last < end; last += width) within.push(last);
+    return [...within, end];
+  }
   const ends = await store.project.allExact<{ k: Key }>(
     `SELECT k FROM (SELECT ${key} AS k, pg_catalog.row_number() OVER w AS n, pg_catalog.count(*) OVER () AS rows FROM ${table} WHERE ${where}
       WINDOW w AS (ORDER BY ${key})) AS numbered WHERE (n ${operator('%')} greatest(1, rows ${operator('/')} ${ranges})) ${EQ} 0 AND k ${LT} ${keyLiteral(end)} ORDER BY k`,
   );
   return [...ends.map(({ k }) => k), end];
-}
-
-function integerEnds(first: bigint, last: bigint, ranges: number): bigint[] {
-  const width = (last - first) / BigInt(ranges) + 1n;
-  const ends: bigint[] = [];
-  for (let end = first + width - 1n; end < last; end += width) ends.push(end);
-  return [...ends, last];
-}
+};

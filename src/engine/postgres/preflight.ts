@@ -4,11 +4,14 @@ import type { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import { type Message, msg, type PlainText } from '../../messages/message.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
-import { creatingText, objectText, type SchemaPlan, schemaBlocked } from '../schema-plan.js';
+import type { Dialect } from '../dialect.js';
+import { creatingText, objectText, schemaBlocked } from '../schema-plan.js';
 import { listSql, RELATIONS, relationFacts, relationSql, tableColumns, treeSql } from './catalog.js';
 
 // PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back blocks others until then. So the catalog is
 // queried for everything known to block a step; trigger functions are not inspected.
+
+type Objects = readonly CreatedObject[];
 
 /** Maximum length of a name, in bytes: PostgreSQL truncates longer ones. */
 const LONGEST_NAME = 63;
@@ -16,23 +19,20 @@ const LONGEST_NAME = 63;
 function missingPrivilege(table: string, what: Message, right: string | Message): BackfillError {
   const hint = msg(
     'Grant it to this role, or run the same command as the owner of {table}; nothing was changed',
-    {
-      table,
-    },
+    { table },
   );
   return schemaBlocked(table, what, msg('the missing right {right}', { right }), hint);
 }
 
-const named = (objects: readonly CreatedObject[], kind: CreatedObject['kind']): string[] =>
+/** Returns the error for an object of a step that cannot be created. */
+const notCreatable = ({ table }: SchemaStepDefinition, object: CreatedObject, by: Message): BackfillError =>
+  schemaBlocked(table, creatingText(object), by);
+
+const named = (objects: Objects, kind: CreatedObject['kind']): string[] =>
   objects.filter((object) => object.kind === kind).map(({ name }) => name);
 
 /** Checks by the catalog that a schema step can be applied, its columns filled and the step reverted. See the `Dialect`. */
-export async function preflightUp(
-  store: Store,
-  step: SchemaStepDefinition,
-  plan: SchemaPlan,
-  made: readonly CreatedObject[],
-): Promise<Message[]> {
+export const preflightUp: Dialect['preflightUp'] = async (store, step, plan, made) => {
   const columns = plan.first.map(({ creates }) => creates).filter(({ kind }) => kind === 'column');
   const indexes = plan.indexes.map(({ creates }) => creates);
   await checkTable(store, step, columns, indexes);
@@ -41,15 +41,10 @@ export async function preflightUp(
   return (await blockers(store, step, [...made, ...indexes])).map((object) =>
     msg('`down` will be blocked by {object}', { object }),
   );
-}
+};
 
 /** Refuses a table that cannot be altered, or not by this role. */
-async function checkTable(
-  store: Store,
-  step: SchemaStepDefinition,
-  columns: readonly CreatedObject[],
-  indexes: readonly CreatedObject[],
-): Promise<void> {
+async function checkTable(store: Store, step: SchemaStepDefinition, columns: Objects, indexes: Objects) {
   const { table } = step;
   const facts = await relationFacts(store, table);
   if (!facts) return; // the caller has refused everything but tables
@@ -75,11 +70,7 @@ async function checkTable(
 const another = (kind: PlainText, name: string): Message =>
   msg('another {kind} named {name}', { kind: msg(kind), name });
 
-async function checkColumns(
-  store: Store,
-  step: SchemaStepDefinition,
-  planned: readonly CreatedObject[],
-): Promise<void> {
+async function checkColumns(store: Store, step: SchemaStepDefinition, planned: Objects): Promise<void> {
   for (const column of await tableColumns(store, step.table)) {
     const declared = step.columns.find(({ name }) => isSameName(name, column.name));
     if (!declared) continue;
@@ -87,42 +78,23 @@ async function checkColumns(
       throw schemaBlocked(step.table, msg('Filling'), objectText('generated column', column.name));
     // SQLite considers the two names the same.
     if (declared.name !== column.name)
-      throw schemaBlocked(
-        step.table,
-        creatingText({ kind: 'column', name: declared.name }),
-        another('column', column.name),
-      );
+      throw notCreatable(step, { kind: 'column', name: declared.name }, another('column', column.name));
   }
   for (const column of planned) {
     const type = step.columns.find(({ name }) => name === column.name)?.type ?? 'text';
-    await checkDeclaration(store, step, column, `SELECT NULL::${type}`);
+    await checkObject(store, step, column, `SELECT NULL::${type}`);
   }
 }
 
 /** Refuses an object whose name PostgreSQL would truncate, or whose `sql` does not compile. */
-async function checkDeclaration(
-  store: Store,
-  step: SchemaStepDefinition,
-  object: CreatedObject,
-  sql: string,
-): Promise<void> {
+async function checkObject(store: Store, step: SchemaStepDefinition, object: CreatedObject, sql: string) {
   if (Buffer.byteLength(object.name) > LONGEST_NAME)
-    throw schemaBlocked(
-      step.table,
-      creatingText(object),
-      msg('its name of more than {bytes} bytes', { bytes: LONGEST_NAME }),
-    );
-  if (await store.compileError(sql))
-    throw schemaBlocked(step.table, creatingText(object), msg('its declaration'));
+    throw notCreatable(step, object, msg('its name of more than {bytes} bytes', { bytes: LONGEST_NAME }));
+  if (await store.compileError(sql)) throw notCreatable(step, object, msg('its declaration'));
 }
 
 /** Refuses an index whose columns or condition do not compile once the step's columns exist, or whose name is taken. */
-async function checkIndex(
-  store: Store,
-  step: SchemaStepDefinition,
-  planned: CreatedObject,
-  made: readonly CreatedObject[],
-): Promise<void> {
+async function checkIndex(store: Store, step: SchemaStepDefinition, planned: CreatedObject, made: Objects) {
   const index = step.indexes.find(({ name }) => name === planned.name);
   if (!index) return;
   const present = await tableColumns(store, step.table);
@@ -132,7 +104,7 @@ async function checkIndex(
   const table = identifier(step.table);
   const sql = `SELECT ${index.columns.map(identifier).join(', ')} FROM (SELECT *${coming.join('')} FROM ${table}) AS ${table}
     WHERE (\n${index.where ?? 'true'}\n)`;
-  await checkDeclaration(store, step, planned, sql);
+  await checkObject(store, step, planned, sql);
   const found = await store.get<{ kind: string; isUnfinished: number }>(
     `SELECT c.relkind AS kind, coalesce(NOT i.indisvalid AND i.indrelid = t.oid, false) AS "isUnfinished"
     FROM pg_class AS t JOIN pg_class AS c ON c.relnamespace = t.relnamespace LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
@@ -140,13 +112,9 @@ async function checkIndex(
     index.name,
   );
   if (found?.isUnfinished === 0)
-    throw schemaBlocked(
-      step.table,
-      creatingText(planned),
-      another(RELATIONS[found.kind] ?? 'object', index.name),
-    );
+    throw notCreatable(step, planned, another(RELATIONS[found.kind] ?? 'object', index.name));
   if (found && !named(made, 'index').includes(index.name))
-    throw schemaBlocked(step.table, creatingText(planned), objectText('invalid index', index.name));
+    throw notCreatable(step, planned, objectText('invalid index', index.name));
 }
 
 /**
@@ -195,11 +163,7 @@ const OBJECTS: readonly (readonly [catalog: string, kind: string, name: string, 
  * Returns the objects that block dropping the columns among `objects`, partitions included, once the indexes among them are gone:
  * DROP COLUMN fails on them, or silently drops them as well.
  */
-async function blockers(
-  store: Store,
-  step: SchemaStepDefinition,
-  objects: readonly CreatedObject[],
-): Promise<Message[]> {
+async function blockers(store: Store, step: SchemaStepDefinition, objects: Objects): Promise<Message[]> {
   const columns = named(objects, 'column');
   if (columns.length === 0) return [];
   const indexes = named(objects, 'index');
@@ -225,14 +189,10 @@ async function blockers(
  * Checks by the catalog that a schema step can be reverted. Objects that DROP COLUMN would silently drop, such as an index of two
  * columns, also block it.
  */
-export async function preflightDown(
-  store: Store,
-  step: SchemaStepDefinition,
-  objects: readonly CreatedObject[],
-): Promise<void> {
+export const preflightDown: Dialect['preflightDown'] = async (store, step, objects) => {
   if (!objects.some(({ kind }) => kind !== 'version')) return;
   const [object] = await blockers(store, step, objects);
   if (object !== undefined) throw schemaBlocked(step.table, msg('`down`'), object);
   if ((await relationFacts(store, step.table))?.isOwned === 0)
     throw missingPrivilege(step.table, msg('`down`'), msg('to own the table'));
-}
+};

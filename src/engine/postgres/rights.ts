@@ -4,7 +4,7 @@ import { needsTryJson } from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import { type Message, msg } from '../../messages/message.js';
-import type { Step } from '../../steps/step.js';
+import type { Dialect } from '../dialect.js';
 
 /**
  * Refuses a server on which this role's transactions are read-only.
@@ -15,15 +15,14 @@ export async function refuseReadOnly(store: Store): Promise<void> {
   const found = await store.get<{ isReplica: number; isReadOnly: number }>(
     `SELECT pg_is_in_recovery() AS "isReplica", current_setting('default_transaction_read_only')::boolean AS "isReadOnly"`,
   );
+  const readOnly = (message: Message, hint: Message) => new BackfillError('STORE_READONLY', message, hint);
   if (found?.isReplica === 1)
-    throw new BackfillError(
-      'STORE_READONLY',
+    throw readOnly(
       msg('The server is a replica, which is read-only'),
       msg('Pass the primary in --database-url'),
     );
   if (found?.isReadOnly === 1)
-    throw new BackfillError(
-      'STORE_READONLY',
+    throw readOnly(
       msg('The server is read-only: default_transaction_read_only is on'),
       msg(
         'Check why first, as some servers set it when their disk is full; then reset it for the server, the database or the role, and run the same command again',
@@ -44,11 +43,11 @@ export const temporaryMissing = (): BackfillError =>
  *
  * @throws {BackfillError} `STORE_READONLY`, `STATEMENT_REJECTED`
  */
-export async function checkRights(store: Store, { kind }: Step): Promise<void> {
+export const checkRights: Dialect['checkStep'] = async (store, { kind }) => {
   await refuseReadOnly(store);
   const { version, canMakeFunctions } = requirePostgres(store).session;
   if (kind === 'backfill' && needsTryJson(version) && !canMakeFunctions) throw temporaryMissing();
-}
+};
 
 /**
  * Roles that a session trusts. PostgreSQL searches functions, operators and tables in the schemas of the search path. A role that
@@ -66,16 +65,10 @@ export async function checkRights(store: Store, { kind }: Step): Promise<void> {
  * @throws {BackfillError} `SEARCH_PATH_UNSAFE`, `SUPERUSER_REFUSED`
  */
 export async function refuseUnsafePath(store: PostgresStatements): Promise<void> {
-  const found = await store.get<{
-    schema: string;
-    role: string;
-    grantee: string;
-    isOwner: number;
-    isSuper: number;
-    owner: string;
-    me: string;
-    isByAll: number;
-  }>(
+  const found = await store.get<
+    Record<'schema' | 'role' | 'grantee' | 'owner' | 'me', string> &
+      Record<'isOwner' | 'isSuper' | 'isByAll', number>
+  >(
     `SELECT n.nspname AS schema, r.rolname AS role, coalesce(g.rolname, 'PUBLIC') AS grantee, a.grantee = n.nspowner AS "isOwner",
       ${isSuper('me.oid')} AS "isSuper", CASE WHEN w.rolname = 'pg_database_owner' THEN pg_get_userbyid(d.datdba) ELSE w.rolname END AS owner,
       session_user AS me, a.grantee = 0 AND NOT pg_has_role(me.oid, n.nspowner, 'MEMBER') AND NOT EXISTS (SELECT 1 FROM aclexplode(n.nspacl) AS y
@@ -147,10 +140,7 @@ export const takeAway = (statements: readonly string[], role: string, owner?: st
   owner === undefined
     ? msg(
         'Revoke that right: {statements}; or run it again with --yes if {role} may do whatever this user may',
-        {
-          statements: statements.join('; '),
-          role,
-        },
+        { statements: statements.join('; '), role },
       )
     : msg(
         'Revoke that right, as {owner}: {statements}; or run it again with --yes if {role} may do whatever this user may',

@@ -1,20 +1,19 @@
 import type { SqlValue, Store } from '../../db/connection.js';
 import { identifier, literal } from '../../db/sql.js';
 import { isStoreError } from '../../engine-errors.js';
-import { encodeIntegerKeys, encodeTextKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
+import { type Key, MAX_OFFSET } from '../../ledger/keys.js';
 import type { CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
 import {
-  type BatchResult,
+  assignmentsSql,
   type FillOptions,
-  type RejectedRow,
+  packedCells,
   RejectedUpdate,
   type RevertedRows,
-  updateIgnored,
 } from '../batch.js';
-import type { Derivation, Given } from '../derive.js';
-import { anyNullSql, type KeyKind, rowSql } from '../rows.js';
+import type { Dialect } from '../dialect.js';
+import { dueSql, type KeyKind, rowSql } from '../rows.js';
 import { derive } from './derive.js';
 import { updateOf } from './inspect.js';
 import { afterKeySql, checkTexts, emptyTemporary, keyOf } from './keys.js';
@@ -44,41 +43,40 @@ const anyValueSql = (backfill: Backfill): string =>
 const isRowError = (code: string): boolean =>
   /^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG|ERROR)(?:_|$)/.test(code);
 
+/** The first and last key of a batch, with its number of rows. */
+interface Span {
+  readonly firstKey: Key;
+  readonly lastKey: Key;
+  readonly rows: bigint;
+}
+
 /** Fills the next rows after the cursor. See the `Dialect`. */
-export async function fillBatch(
-  store: Store,
-  backfill: Backfill,
-  take: FillOptions,
-): Promise<BatchResult | undefined> {
+export const fillBatch: Dialect['fillBatch'] = async (store, backfill, take) => {
   const { limit, batch, hasTriggers, rejected } = take;
   const { kind } = await keyOf(store, backfill);
   const values = backfill.columns.map((_, i) => `v${i}`).join(', ');
-  await emptyTemporary(
-    store,
-    'umzug_backfill_batch',
-    kind,
-    `failure, wanted, ${values}, ignored DEFAULT 0, refusal`,
-  );
+  const more = `failure, wanted, ${values}, ignored DEFAULT 0, refusal`;
+  await emptyTemporary(store, 'umzug_backfill_batch', kind, more);
   const read = await readRows(store, backfill, kind, take);
   if (read === 0) return undefined;
+  let trimmed = 0;
   if (kind === 'text') await checkTexts(store, backfill, ROWS);
-  const trimmed =
-    kind === 'text'
-      ? 0
-      : await store.run(`DELETE FROM ${ROWS} WHERE k - (SELECT min(k) FROM ${ROWS}) > ?`, MAX_OFFSET);
+  else
+    trimmed = await store.run(`DELETE FROM ${ROWS} WHERE k - (SELECT min(k) FROM ${ROWS}) > ?`, MAX_OFFSET);
 
-  const span = await store.getExact<{
-    firstKey: Key;
-    lastKey: Key;
-    rows: bigint;
-    wanted: bigint;
-    toUpdate: bigint;
-  }>(
+  const span = await store.getExact<Span & { wanted: bigint; toUpdate: bigint }>(
     `SELECT min(k) AS firstKey, max(k) AS lastKey, count(*) AS rows, count(*) FILTER (WHERE ${anyValueSql(backfill)}) AS toUpdate,
       sum(${backfill.columns.map((_, i) => `(wanted >> ${i} & 1)`).join(' + ')}) AS wanted FROM ${ROWS} AS b`,
   );
   if (!span) throw new RangeError('An aggregate returns a row');
-  if (rejected) await excludeRejected(store, backfill, rejected);
+  // A rejected row keeps its NULLs.
+  if (rejected)
+    await store.run(
+      `UPDATE ${ROWS} AS b SET refusal = ?, ${backfill.columns.map((_, i) => `v${i} = NULL`).join(', ')}
+      WHERE k = ? AND ${anyValueSql(backfill)}`,
+      rejected.code,
+      rejected.key,
+    );
   const updated = await updateRows(store, backfill, span);
   if (hasTriggers || updated !== Number(span.toUpdate)) await markIgnored(store, backfill);
   const skips = await recordSkips(store, backfill, batch, span);
@@ -93,7 +91,7 @@ export async function fillBatch(
     cells,
     isLast: read < limit && trimmed === 0,
   };
-}
+};
 
 /** Reads and derives the next rows, and returns their number. */
 async function readRows(
@@ -103,49 +101,35 @@ async function readRows(
   { cursor, watermark, limit, excludeSkips }: FillOptions,
 ): Promise<number> {
   const derivation = await derive(store, backfill);
-  const { inScope, isSkipped, key } = await rowSql(store, backfill);
-  const conditions = [
-    `${key} <= ?`,
-    inScope,
-    anyNullSql(backfill),
-    ...(excludeSkips ? [`NOT ${isSkipped}`] : []),
-  ];
+  const { clientInput } = derivation;
+  const rows = await rowSql(store, backfill);
+  const due = `${rows.key} <= ? AND ${dueSql(backfill, rows, excludeSkips)}`;
   const values = backfill.columns.map((_, i) => `v${i}`);
   const wanted = maskSql(backfill, (i) => `c${i} IS NULL`);
-  const select = (after: string): string =>
-    derivation.select({ where: [after, ...conditions].join(' AND '), limit: '?' });
-  const insert = `INSERT INTO ${ROWS} (k, failure, wanted, ${values.join(', ')})`;
+  const select = (after: string): string => derivation.select({ where: `${after} AND ${due}`, limit: '?' });
+  const list = values.join(', ');
+  const insert = `INSERT INTO ${ROWS} (k, failure, wanted, ${list})`;
   if (!derivation.isClientSide) {
-    const [after, from] = afterKeySql(kind, key, cursor);
+    const [after, from] = afterKeySql(kind, rows.key, cursor);
     const offered = values.map((value, i) => `CASE WHEN c${i} IS NULL THEN ${value} END`);
-    return await store.run(
-      `${insert} SELECT k, failure, ${wanted}, ${offered.join(', ')} FROM (${select(after)})`,
-      from,
-      watermark,
-      limit,
-    );
+    const sql = `${insert} SELECT k, failure, ${wanted}, ${offered.join(', ')} FROM (${select(after)})`;
+    return await store.run(sql, from, watermark, limit);
   }
   let [read, last] = [0, cursor];
   while (read < limit) {
-    const [after, from] = afterKeySql(kind, key, last);
-    const page = await store.allExact<Record<string, SqlValue> & { k: Key; wanted: bigint }>(
-      `SELECT k, ${wanted} AS wanted, ${derivation.clientInput.join(', ')} FROM (${select(after)})`,
-      from,
-      watermark,
-      Math.min(PAGE, limit - read),
-    );
-    const derived = derivation.derive(page.map((row) => derivation.clientInput.map((name) => row[name])));
+    const [after, from] = afterKeySql(kind, rows.key, last);
+    const sql = `SELECT k, ${wanted} AS wanted, ${clientInput.join(', ')} FROM (${select(after)})`;
+    const bounds = [from, watermark, Math.min(PAGE, limit - read)];
+    const page = await store.allExact<Record<string, SqlValue> & { k: Key; wanted: bigint }>(sql, ...bounds);
+    const derived = derivation.derive(page.map((row) => clientInput.map((name) => row[name])));
     const offered = page.map(({ k: rowKey, wanted: bits }, at) => {
       const { values: own = [], failure = null } = derived[at] ?? {};
       const due = values.map((_, i) => ((Number(bits) >> i) & 1 ? (own[i] ?? null) : null));
       return { key: rowKey, values: [...due, failure, bits] };
     });
-    const given = derivation.given(offered, 2);
-    const [n, m] = [values.length, values.length + 1];
-    await store.run(
-      `${insert} SELECT k, v${n}, v${m}, ${values.join(', ')} FROM ${given.sql}`,
-      ...given.parameters,
-    );
+    const { sql: offers, parameters } = derivation.given(offered, 2);
+    const n = values.length;
+    await store.run(`${insert} SELECT k, v${n}, v${n + 1}, ${list} FROM ${offers}`, ...parameters);
     read += page.length;
     last = page.at(-1)?.k ?? null;
     if (page.length < PAGE) break;
@@ -153,30 +137,13 @@ async function readRows(
   return read;
 }
 
-/** Removes the values of a rejected row, so that it keeps its NULLs. */
-async function excludeRejected(store: Store, backfill: Backfill, { key, code }: RejectedRow): Promise<void> {
-  const nothing = backfill.columns.map((_, i) => `v${i} = NULL`).join(', ');
-  await store.run(
-    `UPDATE ${ROWS} AS b SET refusal = ?, ${nothing} WHERE k = ? AND ${anyValueSql(backfill)}`,
-    code,
-    key,
-  );
-}
-
 /** Fills the table and returns the number of updated rows. */
-async function updateRows(
-  store: Store,
-  backfill: Backfill,
-  span: { readonly firstKey: Key; readonly lastKey: Key; readonly rows: bigint },
-): Promise<number> {
+async function updateRows(store: Store, backfill: Backfill, span: Span): Promise<number> {
   const key = identifier(backfill.key);
-  const assignments = backfill.columns.map(
-    ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, b.v${i})`,
-  );
   try {
     // The range is for the planner: whichever side it reads first, it reads no more than the batch.
     return await store.run(
-      `${await updateOf(store, backfill.table)} AS t SET ${assignments.join(', ')} FROM ${ROWS} AS b
+      `${await updateOf(store, backfill.table)} AS t SET ${assignmentsSql(backfill, 'b')} FROM ${ROWS} AS b
       WHERE b.k = t.${key} AND t.${key} BETWEEN ? AND ? AND ${anyValueSql(backfill)}`,
       span.firstKey,
       span.lastKey,
@@ -198,19 +165,14 @@ async function markIgnored(store: Store, backfill: Backfill): Promise<void> {
     );
 }
 
-async function recordSkips(
-  store: Store,
-  backfill: Backfill,
-  batch: number,
-  span: { readonly firstKey: Key; readonly lastKey: Key },
-): Promise<number> {
+async function recordSkips(store: Store, backfill: Backfill, batch: number, { firstKey, lastKey }: Span) {
   const name = literal(backfill.name);
   // Deletes the skips that an earlier run recorded for these rows. The plus makes the planner start from the skips, which are few.
   await store.run(
     `DELETE FROM ${LEDGER_TABLES.skips}
     WHERE backfill = ${name} AND key BETWEEN ? AND ? AND +key IN (SELECT k FROM ${ROWS})`,
-    span.firstKey,
-    span.lastKey,
+    firstKey,
+    lastKey,
   );
   const record = async (target: string, reason: string, condition: string): Promise<number> =>
     await store.run(
@@ -230,38 +192,25 @@ async function recordSkips(
   return skips;
 }
 
-async function filledCells(
-  store: Store,
-  backfill: Backfill,
-  firstKey: Key,
-): Promise<{ cells: CellsRecord[]; count: number }> {
+async function filledCells(store: Store, backfill: Backfill, firstKey: Key) {
   const mask = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
   const masks = await store.all<{ mask: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${ROWS}`);
   let count = 0;
   const cells: CellsRecord[] = [];
+  const [key, from] = typeof firstKey === 'bigint' ? ['k - ?', [firstKey]] : ['k', []];
   for (const { mask: bits } of masks) {
     if (bits === 0) continue;
-    const columns = backfill.columns.filter((_, i) => (bits >> i) & 1).map(({ name }) => name);
-    const where = `WHERE ${mask} = ? ORDER BY k`;
-    const keys =
-      typeof firstKey === 'bigint'
-        ? await store.pluck<number>(`SELECT k - ? FROM ${ROWS} ${where}`, firstKey, bits)
-        : await store.pluck<string>(`SELECT k FROM ${ROWS} ${where}`, bits);
-    count += keys.length * columns.length;
-    const packed =
-      typeof firstKey === 'bigint' ? encodeIntegerKeys(keys as number[]) : encodeTextKeys(keys as string[]);
-    cells.push({ columns, firstKey, keys: packed });
+    const sql = `SELECT ${key} FROM ${ROWS} WHERE ${mask} = ? ORDER BY k`;
+    const keys = await store.pluck<number | string>(sql, ...from, bits);
+    const packed = packedCells(backfill, bits, firstKey, keys);
+    count += keys.length * packed.columns.length;
+    cells.push(packed);
   }
   return { cells, count };
 }
 
 /** Sets cells to NULL if they hold the derived value, through a temporary table of their rows. See the `Dialect`. */
-export async function revertRows(
-  store: Store,
-  { backfill, isSame }: Derivation,
-  columns: readonly number[],
-  { sql, parameters }: Given,
-): Promise<RevertedRows> {
+export const revertRows: Dialect['revertRows'] = async (store, { backfill, isSame }, columns, given) => {
   const { kind } = await keyOf(store, backfill);
   const key = identifier(backfill.key);
   const revert = 'temp.umzug_backfill_revert';
@@ -271,10 +220,10 @@ export async function revertRows(
   await store.run(
     `INSERT INTO ${revert} (k, others, ours)
     SELECT k, ${each((i) => `(c${i} IS NOT NULL AND NOT ${isSame(`c${i}`, `v${i}`)})`, ' + ')},
-      ${each((i) => `((c${i} IS NOT NULL AND ${isSame(`c${i}`, `v${i}`)}) << ${i})`, ' + ')} FROM (${sql})`,
-    ...parameters,
+      ${each((i) => `((c${i} IS NOT NULL AND ${isSame(`c${i}`, `v${i}`)}) << ${i})`, ' + ')} FROM (${given.sql})`,
+    ...given.parameters,
   );
-  const counts = await store.get<RevertedRows & { readonly due: number }>(
+  const counts = await store.get<Omit<RevertedRows, 'done'>>(
     `SELECT coalesce(sum(${each(isOurs, ' + ')}), 0) AS reverted, coalesce(sum(others), 0) AS others, count(*) AS rows,
       count(*) FILTER (WHERE ours <> 0) AS due FROM ${revert} AS r`,
   );
@@ -287,7 +236,5 @@ export async function revertRows(
     `${await updateOf(store, backfill.table)} AS t SET ${assignments} FROM ${revert} AS r
     WHERE r.k = t.${key} AND t.${key} BETWEEN (SELECT min(k) FROM ${revert}) AND (SELECT max(k) FROM ${revert}) AND r.ours <> 0`,
   );
-  const { rows = 0, reverted = 0, others = 0, due = 0 } = counts ?? {};
-  if (done !== due) throw updateIgnored(backfill, due - done);
-  return { rows, reverted, others };
-}
+  return counts && { ...counts, done };
+};

@@ -1,31 +1,18 @@
 import type { SqlValue, Store } from '../../db/connection.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
-import { IS_UTF8 } from '../../db/sqlite/store.js';
+import { IS_UTF8, READ_JSON, READ_STRING } from '../../db/sqlite/store.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
-import type { CellValue } from '../../steps/values.js';
-import type { Derivation, Given, SelectOptions } from '../derive.js';
+import type { CellValue, FirstOf } from '../../steps/values.js';
+import { type Derivation, firstOfColumns, type Given, type GivenRow, type SelectOptions } from '../derive.js';
 import { type Derived, deriveRows, VALUE_INVALID, withoutInvalid, withProcess } from '../process.js';
 import { expressionSql, scopeSql } from '../rows.js';
-import { firstOfSql } from './first-of.js';
 import { tableColumns } from './inspect.js';
-
-/** The part of one way to derive values in the two selects. */
-export interface Parts {
-  /** Columns of the inner select, on `t`, each with an alias. */
-  readonly inner: readonly string[];
-  /** Values of the outer select, by the number of the column. */
-  readonly values: ReadonlyMap<number, string>;
-  /** Condition of the outer select for a row that can be derived. Default: all can. */
-  readonly isDerivable?: string;
-  /** SQL for the reason of the skip of the other rows. */
-  readonly failure?: string;
-}
 
 /** The derivation on SQLite. */
 interface SqliteDerivation extends Derivation {
   /** @param more number of further values after those of the columns */
-  given(rows: readonly { readonly key: Key; readonly values: readonly CellValue[] }[], more?: number): Given;
+  given(rows: readonly GivenRow[], more?: number): Given;
 }
 
 /**
@@ -78,21 +65,17 @@ function deriveClientRows(
   const at = columns.map((_, i) => extra.indexOf(`v${i}`));
   const cellOf = (row: readonly SqlValue[], place: number): SqlValue =>
     place < 0 ? null : (row[width + place] ?? null);
+  const othersOf = (row: readonly SqlValue[]): Derived => {
+    const reason = cellOf(row, 0);
+    return {
+      values: at.map((i) => cellOf(row, i)),
+      failure: reason === null ? null : String(reason),
+    };
+  };
   const derived =
     extra.length === 0
       ? deriveRows(backfill, process, rows)
-      : withProcess(
-          backfill,
-          process,
-          rows.map((row) => {
-            const reason = cellOf(row, 0);
-            return {
-              values: at.map((place) => cellOf(row, place)),
-              failure: reason === null ? null : String(reason),
-            };
-          }),
-          rows,
-        );
+      : withProcess(backfill, process, rows.map(othersOf), rows);
   return derived.map(({ values, failure }) => {
     const held = values.map((value, i) => ((at[i] ?? -1) < 0 ? heldBy(stored[i], value) : value));
     return withoutInvalid({ values: held, failure }, isTooLarge);
@@ -119,35 +102,39 @@ function selectSql(
   stored?: readonly Affinity[],
 ): string {
   const { columns, key, process } = backfill;
-  const ways = [firstOfSql(backfill, stored === undefined), expressionsSql(backfill)];
+  const forShell = stored === undefined;
+  const { documents } = firstOfColumns(backfill);
   const reads = process && stored ? [key, ...process.reads] : [];
   const inner = [
     `t.${identifier(key)} AS k`,
     ...columns.map(({ name }, i) =>
       absent?.has(foldCase(name)) ? `NULL AS c${i}` : `t.${identifier(name)} AS c${i}`,
     ),
-    ...ways.flatMap((way) => way.inner),
+    ...documentColumns(backfill, forShell),
+    ...columns.flatMap(({ value }, i) =>
+      value.kind === 'sql' ? [`${expressionSql(value, 'SQLite')} AS e${i}`] : [],
+    ),
     ...reads.map((name, i) => `t.${identifier(name)} AS p${i}`),
     ...Object.entries(extra).map(([alias, sql]) => `${sql} AS ${alias}`),
   ];
-  const { isDerivable, failure } = ways.find((way) => way.isDerivable !== undefined) ?? {};
-  const values = new Map(
-    ways.flatMap((way) => [...way.values].map(([i, value]) => [i, storedSql(value, stored?.[i])] as const)),
-  );
+  const isDerivable = documents.map((_, n) => `d${n} IS NOT NULL`).join(' AND ');
+  const values = columns.map(({ value }, i): string => {
+    if (value.kind === 'process') return 'NULL';
+    if (value.kind === 'sql') return storedSql(`+e${i}`, stored?.[i]); // the plus removes the affinity of a column
+    return storedSql(valueSql(value, i, `d${documents.indexOf(value.document)}`, forShell), stored?.[i]);
+  });
+  const reasons = isDerivable === '' ? [] : [`WHEN NOT (${isDerivable}) THEN 'DOCUMENT_UNREADABLE'`];
   // JavaScript would change a text that is not valid UTF-8.
-  const invalid = (reads.length === 0 ? [] : [...values.values()]).map(
-    (value) => `typeof(${value}) = 'text' AND NOT ${IS_UTF8}(CAST(${value} AS BLOB))`,
-  );
-  const reasons = [
-    ...(isDerivable === undefined ? [] : [[`NOT (${isDerivable})`, failure]]),
-    ...invalid.map((condition) => [condition, literal(VALUE_INVALID)]),
-  ].map(([condition, reason]) => `WHEN ${condition} THEN ${reason}`);
+  for (const sql of reads.length === 0 ? [] : values.filter((value) => value !== 'NULL'))
+    reasons.push(
+      `WHEN typeof(${sql}) = 'text' AND NOT ${IS_UTF8}(CAST(${sql} AS BLOB)) THEN ${literal(VALUE_INVALID)}`,
+    );
   const onlyIfWell = (value: string): string =>
-    isDerivable === undefined ? value : `CASE WHEN ${isDerivable} THEN ${value} END`;
+    isDerivable === '' ? value : `CASE WHEN ${isDerivable} THEN ${value} END`;
   const outer = [
     'k',
     ...columns.map((_, i) => `c${i}`),
-    ...columns.map((_, i) => `${onlyIfWell(values.get(i) ?? 'NULL')} AS v${i}`),
+    ...values.map((value, i) => `${onlyIfWell(value)} AS v${i}`),
     `${reasons.length === 0 ? 'NULL' : `CASE ${reasons.join(' ')} END`} AS failure`,
     ...reads.map((_, i) => `p${i}`),
     ...Object.keys(extra),
@@ -158,23 +145,11 @@ function selectSql(
   WHERE k IS NOT NULL`;
 }
 
-/** Returns the SQL of `sql()`: the expression itself, read with the row. */
-function expressionsSql({ columns }: Backfill): Parts {
-  const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
-  return {
-    inner: ours.map(({ value, i }) => `${expressionSql(value, 'SQLite')} AS e${i}`),
-    values: new Map(ours.map(({ i }) => [i, `+e${i}`])), // the plus removes the affinity of a column
-  };
-}
-
 /** Sizes of statements with values, in rows. Each size is compiled once, and padded with NULL rows. */
 const GIVEN_ROWS = [1, 8, 64, 1000];
 
 /** Returns values as a table of SQL. */
-function givenSql(
-  stored: readonly Affinity[],
-  rows: readonly { readonly key: Key; readonly values: readonly CellValue[] }[],
-): Given {
+function givenSql(stored: readonly Affinity[], rows: readonly GivenRow[]): Given {
   const size = GIVEN_ROWS.find((least) => least >= rows.length) ?? rows.length;
   const row = `(${['k', ...stored].map(() => '?').join(', ')})`;
   const values = stored.map((affinity, i) => `${storedSql(`column${i + 2}`, affinity)} AS v${i}`);
@@ -226,3 +201,92 @@ function heldBy(affinity: Affinity | undefined, value: CellValue): CellValue {
 
 const isTooLarge = (value: CellValue): boolean =>
   typeof value === 'bigint' && BigInt.asIntN(64, value) !== value;
+
+/**
+ * Returns the columns of `firstOf()` in the inner select. Its SQL is in both:
+ * 1. documents: the text itself if it is strict JSON, `{}` for NULL and `''`, NULL if unreadable. A rare text is read by our
+ *    reader, and returned as a BLOB to mark it. Candidates: per column the first member that is not null, as `->>` returns
+ *    it, read here because each select copies the document;
+ * 2. values: a candidate that is certainly the value is used as it is; for any other, the names are read one after another.
+ *
+ * @param forShell whether it is for a shell without our functions
+ */
+function documentColumns(backfill: Backfill, forShell: boolean): string[] {
+  const { ours, documents } = firstOfColumns(backfill);
+  const cell = (name: string): string => `t.${identifier(name)}`;
+  return [
+    ...ours.map(
+      ({ value: { fallback }, i }) => `${fallback === undefined ? 'NULL' : cell(fallback)} AS f${i}`,
+    ),
+    ...documents.map((name, n) => {
+      const names = ours.filter(({ value }) => value.document === name).flatMap(({ value }) => value.names);
+      return `${documentSql(cell(name), names, forShell)} AS d${n}`;
+    }),
+    ...ours.map(({ value, i }) => `${candidateSql(cell(value.document), value.names)} AS s${i}`),
+  ];
+}
+
+function valueSql({ names }: FirstOf, i: number, document: string, forShell: boolean): string {
+  const members = names.map((name) => usableSql(`CAST(${document} AS TEXT)`, name, forShell));
+  const fallback = `CASE WHEN f${i} IS NOT NULL AND f${i} <> '' THEN f${i} END`;
+  // Only a BLOB sorts after this; typeof would copy the document.
+  return `coalesce(CASE WHEN ${document} >= x'' THEN NULL
+        WHEN ${isPlainText(`s${i}`)} THEN s${i}
+        WHEN s${i} BETWEEN 2 AND 1e300 THEN CAST(s${i} AS TEXT)
+        WHEN s${i} IS NULL THEN ${fallback} END,
+      ${members.join(',\n      ')}, ${fallback})`;
+}
+
+/** Path of a top-level member; for a duplicate name, SQLite reads the first. */
+const path = (name: string): string => literal(`$."${name}"`);
+
+/**
+ * Returns a document that SQLite's JSON functions can read, or NULL. Three things require our own reader:
+ * - `json_valid` with one argument is strict (RFC 8259), so it rejects Python tokens;
+ * - it reads a text only up to its first NUL, as `format` does;
+ * - names with escapes are compared wrongly: U+0000 in one, or bytes that are not UTF-8, end it. To match one of `names`, its
+ *   escapes must be ASCII. (In GLOB a backslash is literal; unlike instr, GLOB searches with strcspn.)
+ *
+ * @see https://www.sqlite.org/json1.html#jvalid
+ */
+function documentSql(column: string, names: readonly string[], forShell: boolean): string {
+  const mark = names.every((name) => /^[\w .$-]+$/.test(name)) ? '*\\u00[0-7]*' : '*\\*';
+  const isUnicode = forShell ? '' : ` AND ${IS_UTF8}(CAST(${column} AS BLOB))`;
+  const rare = forShell ? 'NULL' : `${READ_JSON}(CAST(${column} AS BLOB))`;
+  // octet_length is cheaper, but older shells lack it.
+  const bytes = (sql: string): string => (forShell ? `length(CAST(${sql} AS BLOB))` : `octet_length(${sql})`);
+  return `CASE WHEN ${column} IS NULL OR ${column} = '' THEN '{}'
+      WHEN typeof(${column}) = 'blob' THEN NULL
+      WHEN json_valid(${column}) AND ${bytes(`format('%s', ${column})`)} = ${bytes(column)}
+        AND (${column} NOT GLOB '*\\*' OR (${column} NOT GLOB ${literal(mark)}${isUnicode})) THEN ${column}
+      ELSE CAST(${rare} AS BLOB) END`;
+}
+
+/** Returns the first member that is not null. For a rare document it may be wrong, but `->>` never fails, as it would on a BLOB. */
+function candidateSql(column: string, names: readonly string[]): string {
+  const members = names.map((name) => `${column} ->> ${path(name)}`);
+  const first = members.length > 1 ? `coalesce(${members.join(', ')})` : members[0];
+  return `CASE WHEN typeof(${column}) = 'text' AND json_valid(${column}) THEN ${first} END`;
+}
+
+/**
+ * SQL for whether a candidate is a non-empty string, all ASCII, so that `->>` returned its text. An array or object starts with a
+ * bracket; numbers and booleans, which are numbers here, sort before all texts. The character class is slow, and is skipped where
+ * SQLite parses a time, which has no other characters.
+ */
+function isPlainText(candidate: string): string {
+  return `${candidate} > '' AND (${candidate} < '[' OR ${candidate} BETWEEN ']' AND 'z~')
+        AND (julianday(${candidate}) IS NOT NULL OR ${candidate} NOT GLOB '*[^ -~]*')`;
+}
+
+/** SQL for the usable value of one member, or NULL. */
+function usableSql(document: string, name: string, forShell: boolean): string {
+  const json = `${document} -> ${path(name)}`;
+  const number = `${document} ->> ${path(name)}`;
+  const string = forShell ? `nullif(${number}, '')` : `${READ_STRING}(CAST(${json} AS BLOB))`;
+  // In strict JSON any other first character starts a number.
+  return `CASE substr(${json}, 1, 1) WHEN '"' THEN ${string}
+        WHEN 'n' THEN NULL WHEN 't' THEN NULL WHEN 'f' THEN NULL WHEN '[' THEN NULL WHEN '{' THEN NULL
+        ELSE CASE WHEN (${number}) <> 0 AND (${number}) BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308
+          THEN CAST(${number} AS TEXT) END END`;
+}

@@ -29,9 +29,7 @@ import { checkLedger, LEDGER_DDL } from './trust.js';
 
 const SQLITE: Dialect = {
   engine: 'SQLite',
-  words: {
-    guardExample: "CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END",
-  },
+  words: { guardExample: "CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END" },
   ledger: {
     make: async (store) => await store.exec(LEDGER_DDL),
     drop: async (store) => await store.exec(LEDGER_DROP),
@@ -58,13 +56,13 @@ const SQLITE: Dialect = {
   preflightUp,
   preflightDown,
   updateError,
-  async createIndex(store, { sql }, isStillNeeded, recordIntent, recordDone) {
+  async createIndex(store, index) {
     await store.write(async (tx) => {
-      if (await isStillNeeded(tx)) {
-        await tx.exec(sql);
-        await recordIntent(tx);
+      if (await index.isStillNeeded(tx)) {
+        await tx.exec(index.sql);
+        await index.recordIntent(tx);
       }
-      await recordDone(tx);
+      await index.recordDone(tx);
     });
   },
   async dropIndex(store, { sql }, deleteRecord) {

@@ -1,16 +1,18 @@
 import type { Store } from '../../db/connection.js';
 import { foldCase, identifier, isSameName, isVirtual, normaliseSql } from '../../db/sql.js';
 import { findEach } from '../../each.js';
-import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../../steps/schema-step.js';
-import type { ColumnInfo, Estimate, IndexPlan, TableWork } from '../dialect.js';
+import { createIndexSql } from '../../steps/schema-step.js';
+import type { Dialect } from '../dialect.js';
 
-/** Returns the schema entry of a table: its SQL and its root page; undefined if it does not exist. */
-export const tableEntry = async (
+/** Returns the schema entry of a table or index: its SQL and its root page; undefined if it does not exist. */
+export const schemaEntry = async (
   store: Store,
+  type: 'table' | 'index',
   name: string,
 ): Promise<{ readonly sql: string; readonly rootpage: number } | undefined> =>
   await store.get(
-    `SELECT coalesce(sql, '') AS sql, rootpage FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
+    `SELECT coalesce(sql, '') AS sql, rootpage FROM sqlite_schema WHERE type = ? AND name = ? COLLATE NOCASE`,
+    type,
     name,
   );
 
@@ -18,25 +20,24 @@ export const tableEntry = async (
  * Whether the store has a table of this name. Views and virtual tables do not count: reading them would run code of the file's
  * author.
  */
-export async function hasTable(store: Store, name: string): Promise<boolean> {
-  const table = await tableEntry(store, name);
+export const hasTable: Dialect['hasTable'] = async (store, name) => {
+  const table = await schemaEntry(store, 'table', name);
   return table !== undefined && !isVirtual(table.sql);
-}
+};
 
 /** Whether the store has an index of this name. */
-export const hasIndex = async (store: Store, _table: string, name: string): Promise<boolean> =>
-  (await store.get(`SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ? COLLATE NOCASE`, name)) !==
-  undefined;
+export const hasIndex: Dialect['hasIndex'] = async (store, _table, name) =>
+  (await schemaEntry(store, 'index', name)) !== undefined;
 
 /** Reads the columns of a table by `PRAGMA table_xinfo`. */
-export async function tableColumns(store: Store, table: string): Promise<ColumnInfo[]> {
+export const tableColumns: Dialect['tableColumns'] = async (store, table) => {
   return (
     await store.all<{ name: string; type: string; pk: number; hidden: number }>(
       'SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)',
       table,
     )
   ).map(({ hidden, ...column }) => ({ ...column, isGenerated: hidden === 2 || hidden === 3 }));
-}
+};
 
 /** A name in normalised SQL. Only names that need quotes still have them. */
 const NAME = /(?:"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|'(?:[^']|'')*'|[^\s"'`[,()]+)/.source;
@@ -55,11 +56,7 @@ const INDEX = new RegExp(
 );
 
 /** Returns the triggers of a table that an UPDATE of one of `columns` fires. */
-export async function updateTriggers(
-  store: Store,
-  table: string,
-  columns: readonly string[],
-): Promise<string[]> {
+export const updateTriggers: Dialect['updateTriggers'] = async (store, table, columns) => {
   const triggers = await store.all<{ name: string; sql: string }>(
     `SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name`,
     table,
@@ -74,7 +71,7 @@ export async function updateTriggers(
       return named === undefined || columns.some((column) => named.includes(foldCase(column)));
     })
     .map(({ name }) => name);
-}
+};
 
 /**
  * Returns the first words of an UPDATE that fails if a row violates a constraint. A constraint with a conflict clause would delete
@@ -84,17 +81,13 @@ export async function updateTriggers(
  * @see https://www.sqlite.org/lang_createtrigger.html
  */
 export async function updateOf(store: Store, table: string): Promise<string> {
-  const sql = (await tableEntry(store, table))?.sql ?? '';
+  const sql = (await schemaEntry(store, 'table', table))?.sql ?? '';
   const hasConflictClause = /\bon conflict\b/.test(normaliseSql(sql));
   return `UPDATE ${hasConflictClause ? 'OR ABORT ' : ''}${identifier(table)}`;
 }
 
 /** Returns the name of an index with this table and definition, or undefined. The declared name need not match. */
-export async function findIndex(
-  store: Store,
-  step: SchemaStepDefinition,
-  index: IndexDefinition,
-): Promise<string | undefined> {
+export const findIndex: Dialect['findIndex'] = async (store, step, index) => {
   const candidates = await store.all<{ name: string; sql: string }>(
     `SELECT l.name, s.sql FROM pragma_index_list(?) AS l JOIN sqlite_schema AS s ON s.type = 'index' AND s.name = l.name
     WHERE l."unique" = 0`,
@@ -119,7 +112,7 @@ export async function findIndex(
       return isAlike || own === normaliseSql(createIndexSql(step, { ...index, name }));
     })
   )?.name;
-}
+};
 
 /** Removes all parentheses around the whole of a condition. */
 function withoutParentheses(condition: string): string {
@@ -133,19 +126,19 @@ function withoutParentheses(condition: string): string {
 }
 
 /** Returns the root page and SQL of a table. The root page changes when the table is recreated, and with a VACUUM. */
-export async function tableIdentity(store: Store, table: string): Promise<string> {
-  const entry = await tableEntry(store, table);
+export const tableIdentity: Dialect['tableIdentity'] = async (store, table) => {
+  const entry = await schemaEntry(store, 'table', table);
   return entry ? `${entry.rootpage} ${entry.sql}` : '';
-}
+};
 
 /** Returns the bytes of a table's pages, without its indexes. */
 export async function tableBytes(store: Store, table: string): Promise<number> {
-  const row = await store.get<{ bytes: number | null }>(
-    `SELECT sum(pgsize) AS bytes FROM dbstat WHERE aggregate = true
+  const [bytes] = await store.pluck<number | null>(
+    `SELECT sum(pgsize) FROM dbstat WHERE aggregate = true
       AND name = (SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE)`,
     table,
   );
-  return row?.bytes ?? 0;
+  return bytes ?? 0;
 }
 
 /**
@@ -153,12 +146,7 @@ export async function tableBytes(store: Store, table: string): Promise<number> {
  *
  * @see https://www.sqlite.org/eqp.html
  */
-export async function explainIndex(
-  store: Store,
-  query: string,
-  name: string,
-  index: string,
-): Promise<IndexPlan> {
+export const explainIndex: Dialect['explainIndex'] = async (store, query, name, index) => {
   const planOf = async (sql: string): Promise<string[]> =>
     (await store.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${sql}`)).map(({ detail }) => `${detail} `);
   const isUsed = (steps: readonly string[]): boolean =>
@@ -174,7 +162,7 @@ export async function explainIndex(
   const canBeUsed = (await store.compileError(forced)) === undefined && isUsed(await planOf(forced));
   const isServed = plan.some((detail) => /\bUSING (?:COVERING )?INDEX /.test(detail));
   return canBeUsed && isServed ? 'usable' : 'unused';
-}
+};
 
 /**
  * Throughput used to estimate lock times, in table bytes per millisecond. Measured on a million rows (875 MB) of about 800 bytes,
@@ -194,10 +182,10 @@ export const lockMsOf = (work: keyof typeof BYTES_PER_MS, tableBytes: number): n
   SCHEMA_ONLY_MS + tableBytes / BYTES_PER_MS[work];
 
 /** Estimates the cost of work on a table. Updated rows stay in place. */
-export async function estimate(store: Store, table: string, work: TableWork): Promise<Estimate> {
+export const estimate: Dialect['estimate'] = async (store, table, work) => {
   if ('updatesRows' in work) return { lockMs: 0, diskBytes: 0 };
   const bytes = await tableBytes(store, table);
   return 'createsIndex' in work
     ? { lockMs: lockMsOf('emptyIndex', bytes), diskBytes: 0 }
     : { lockMs: lockMsOf('rewrite', work.dropsColumns * bytes), diskBytes: bytes };
-}
+};

@@ -3,9 +3,9 @@ import { identifier, isSameName, tokensOf } from '../../db/sql.js';
 import { IS_UTF8 } from '../../db/sqlite/store.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
-import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
+import type { Dialect } from '../dialect.js';
 import { asKey, indexHint, type KeyKind, partsSql, unsuitable } from '../rows.js';
-import { tableColumns, tableEntry } from './inspect.js';
+import { schemaEntry, tableColumns } from './inspect.js';
 
 /** Smaller than every integer key. SQLite compares a real exactly with integers, and it can be bound. */
 const BEFORE_ALL_INTEGERS = -1e300;
@@ -15,15 +15,12 @@ const BEFORE_ALL_INTEGERS = -1e300;
  *
  * @see https://www.sqlite.org/datatype3.html#determination_of_column_affinity
  */
-export async function keyOf(
-  store: Store,
-  { table, key }: Pick<Backfill, 'table' | 'key'>,
-): Promise<KeyFacts> {
+export const keyOf: Dialect['keyOf'] = async (store, { table, key }) => {
   const type = (await tableColumns(store, table)).find(({ name }) => isSameName(name, key))?.type ?? '';
   const kind = /INT/i.test(type) ? 'integer' : /CHAR|CLOB|TEXT/i.test(type) ? 'text' : undefined;
   const sql = `t.${identifier(key)}`;
   return { kind, sql, ledgerSql: sql };
-}
+};
 
 /** Returns an SQL condition for the keys of `column` after a cursor, with its parameter; for all keys if the cursor is null. */
 export function afterKeySql(
@@ -41,18 +38,10 @@ export function afterKeySql(
  *
  * @param columns columns after the key, `k`
  */
-export async function emptyTemporary(
-  store: Store,
-  name: string,
-  kind: KeyKind | undefined,
-  columns: string,
-): Promise<void> {
+export async function emptyTemporary(store: Store, name: string, kind: KeyKind | undefined, columns: string) {
   const list = `(k ${kind === 'text' ? 'TEXT' : 'INTEGER'} PRIMARY KEY, ${columns})`;
-  const existing = await store.get<{ sql: string }>(
-    'SELECT sql FROM temp.sqlite_schema WHERE name = ?',
-    name,
-  );
-  if (existing?.sql.endsWith(list)) await store.run(`DELETE FROM temp.${name}`);
+  const [existing] = await store.pluck<string>('SELECT sql FROM temp.sqlite_schema WHERE name = ?', name);
+  if (existing?.endsWith(list)) await store.run(`DELETE FROM temp.${name}`);
   else await store.exec(`DROP TABLE IF EXISTS temp.${name}; CREATE TABLE temp.${name} ${list}`);
 }
 
@@ -60,7 +49,7 @@ export async function emptyTemporary(
  * Refuses a key that batches cannot use. Each row needs a different key, in an order that JavaScript shares with SQLite. Throws
  * `KEY_UNSUITABLE`.
  */
-export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
+export const checkKey: Dialect['checkKey'] = async (store, backfill) => {
   const { table, key } = backfill;
   if (await isRowid(store, backfill)) return;
   const collations = await store.pluck<string>(
@@ -82,7 +71,7 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
   }
   const [encoding] = await store.pluck('PRAGMA encoding');
   if (encoding !== 'UTF-8') throw unsuitable(backfill, 'texts in this store are UTF-16');
-}
+};
 
 /** Whether the key is an alias of the rowid, which is always an integer. */
 async function isRowid(store: Store, { table, key }: Backfill): Promise<boolean> {
@@ -111,7 +100,7 @@ async function ignoresCase(store: Store, { table, key }: Backfill): Promise<bool
  * Refuses a table with a row whose key is NULL or of another type than its column, which SQLite allows. Integers are checked in
  * slices: their index has no rows. The rowid is always an integer. Throws `KEY_UNSUITABLE`.
  */
-export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
+export const checkKeyValues: Dialect['checkKeyValues'] = async (store, backfill) => {
   if (await isRowid(store, backfill)) return;
   const [table, column] = [identifier(backfill.table), identifier(backfill.key)];
   const { kind = 'integer' } = await keyOf(store, backfill);
@@ -126,7 +115,7 @@ export async function checkKeyValues(store: Store, backfill: Backfill): Promise<
   if (kind === 'text') return;
   for await (const part of partsSql(store, backfill, null))
     await refuse(`${table} AS t WHERE ${part} AND typeof(t.${column}) = 'real'`);
-}
+};
 
 /**
  * Refuses texts that JavaScript would change: invalid UTF-8, or with a NUL. Called for the keys of each batch.
@@ -143,7 +132,7 @@ export async function checkTexts(store: Store, backfill: Backfill, keys: string)
 }
 
 /** Returns the first and last key of the table, or undefined if it is empty. */
-export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
+export const keyRange: Dialect['keyRange'] = async (store, backfill) => {
   const [table, column] = [identifier(backfill.table), identifier(backfill.key)];
   const { first, last = null } =
     (await store.getExact<{ first: unknown; last: unknown }>(
@@ -154,7 +143,7 @@ export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRan
   if (typeof last === 'string')
     await checkTexts(store, backfill, `(SELECT max(${column}) AS k FROM ${table})`);
   return [asKey(first, backfill), asKey(last, backfill)];
-}
+};
 
 /**
  * Returns how keys continue after `watermark`. With AUTOINCREMENT they grow: the next one is one more than the greatest in the
@@ -162,13 +151,11 @@ export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRan
  *
  * @see https://www.sqlite.org/autoinc.html
  */
-export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth> {
+export const keyGrowth: Dialect['keyGrowth'] = async (store, backfill, watermark) => {
   const { table, key } = backfill;
-  const isPrimary = (await tableColumns(store, table)).some(
-    ({ name, pk }) => pk > 0 && isSameName(name, key),
-  );
-  if (!isPrimary) return 'unknown';
-  const sql = (await tableEntry(store, table))?.sql ?? '';
+  const columns = await tableColumns(store, table);
+  if (!columns.some(({ name, pk }) => pk > 0 && isSameName(name, key))) return 'unknown';
+  const sql = (await schemaEntry(store, 'table', table))?.sql ?? '';
   if (![...tokensOf(sql)].includes('autoincrement')) return 'unknown';
   if (watermark === null) return 'growing';
   const sequence = await store.getExact<{ seq: bigint }>(
@@ -177,4 +164,4 @@ export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key
   );
   const given = [(await keyRange(store, backfill))?.[1], sequence?.seq];
   return given.every((last) => last === undefined || last < watermark) ? 'restarted' : 'growing';
-}
+};

@@ -1,6 +1,6 @@
 import type { Worker } from 'node:worker_threads';
 import { pauseFor, throwIfAborted } from '../../abort.js';
-import type { Connection, Store } from '../../db/connection.js';
+import type { Store } from '../../db/connection.js';
 import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from '../../db/sqlite/connection.js';
 import { requireSqlite, type SqliteStatements } from '../../db/sqlite/statements.js';
 import { CHECKPOINT_PAGES } from '../../db/sqlite/store.js';
@@ -9,7 +9,7 @@ import { msg } from '../../messages/message.js';
 import { RUN_OPTIONS } from '../../option-table.js';
 import type { Backfill } from '../../steps/define.js';
 import { isParallelWorthwhile, startThread } from '../../threads.js';
-import type { LoadMonitor } from '../dialect.js';
+import type { Dialect } from '../dialect.js';
 import type { RunOptions } from '../run-options.js';
 
 /** Time between two checks whether a reader still pins the WAL, in milliseconds. */
@@ -19,11 +19,7 @@ const WAL_POLL_MS = 250;
  * Creates the load monitor of a loop of batches. It detects other writers by `data_version`, and checkpoints the WAL between two
  * batches, when no writer waits for the lock.
  */
-export async function loadMonitor(
-  store: Connection,
-  backfill: Backfill,
-  options: RunOptions,
-): Promise<LoadMonitor> {
+export const loadMonitor: Dialect['loadMonitor'] = async (store, backfill, options) => {
   const sqlite = requireSqlite(store);
   // In rollback mode even a checkpoint that does nothing would wait for a writer.
   const { bytes, pageBytes } = await store.size();
@@ -53,7 +49,7 @@ export async function loadMonitor(
       await setAutoCheckpoint(store, CHECKPOINT_PAGES);
     },
   };
-}
+};
 
 async function waitForWal(
   store: Store,

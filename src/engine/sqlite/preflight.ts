@@ -6,18 +6,10 @@ import type { Store } from '../../db/connection.js';
 import { isSameName, noUpdateSql } from '../../db/sql.js';
 import { unsafeUse } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
-import type { CreatedObject } from '../../ledger/records.js';
 import { type Message, msg } from '../../messages/message.js';
-import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import { noStatement } from '../../steps/sql-step.js';
-import type { Step } from '../../steps/step.js';
-import {
-  creatingText,
-  objectText,
-  reverseStatements,
-  type SchemaPlan,
-  schemaBlocked,
-} from '../schema-plan.js';
+import type { Dialect } from '../dialect.js';
+import { creatingText, objectText, reverseStatements, schemaBlocked } from '../schema-plan.js';
 import { tableColumns, updateTriggers } from './inspect.js';
 import type { SchemaType, Trial, TrialResult } from './trial-process.js';
 import { schemaObjects, tampered } from './trust.js';
@@ -113,12 +105,7 @@ function blocked(table: string, what: Message, object: Message, message = ''): B
 }
 
 /** Tries a schema step on a copy of the schema: forward, a no-op UPDATE of its columns, and back. See the `Dialect`. */
-export async function preflightUp(
-  store: Store,
-  step: SchemaStepDefinition,
-  plan: SchemaPlan,
-  made: readonly CreatedObject[],
-): Promise<Message[]> {
+export const preflightUp: Dialect['preflightUp'] = async (store, step, plan, made) => {
   const { table } = step;
   const generated = (await tableColumns(store, table)).find(
     ({ name, isGenerated }) => isGenerated && step.columns.some((column) => isSameName(column.name, name)),
@@ -140,34 +127,26 @@ export async function preflightUp(
   return result.ended === 'reverse'
     ? [msg('`down` will be blocked by {object}', { object: culprit(result.message) })]
     : [];
-}
+};
 
 /** Tries the statements of `down` on a copy of the schema. See the `Dialect`. */
-export async function preflightDown(
-  store: Store,
-  step: SchemaStepDefinition,
-  objects: readonly CreatedObject[],
-): Promise<void> {
+export const preflightDown: Dialect['preflightDown'] = async (store, step, objects) => {
   const { table } = step;
   const reverse = reverseStatements(step, objects);
   const result = await tryOut(store, { table, forward: [], columns: [], reverse });
   if (result.ended === 'reverse')
     throw blocked(table, msg('`down`'), culprit(result.message), result.message);
-}
+};
 
 /**
  * Returns why columns of a table cannot be updated, or undefined. Statements that compile triggers are tried on a copy of the
  * schema first, because malicious ones can take very long.
  */
-export async function updateError(
-  store: Store,
-  table: string,
-  columns: readonly string[],
-): Promise<Error | undefined> {
+export const updateError: Dialect['updateError'] = async (store, table, columns) => {
   if ((await updateTriggers(store, table, columns)).length > 0)
     refuseUpdate(table, await tryOut(store, { table, forward: [], columns, reverse: [] }));
   return await store.compileError(noUpdateSql(table, columns));
-}
+};
 
 function refuseUpdate(table: string, result: TrialResult): void {
   if (result.ended !== 'update') return;
@@ -177,10 +156,10 @@ function refuseUpdate(table: string, result: TrialResult): void {
 }
 
 /** Refuses an SQL step with a text that does not compile (`STEP_INVALID`). Files that cannot be written are refused on open. */
-export async function checkStep(store: Store, step: Step): Promise<void> {
+export const checkStep: Dialect['checkStep'] = async (store, step) => {
   if (step.kind !== 'sql') return;
   for (const sql of [...step.up, ...(step.down ?? [])]) {
     const error = await store.compileError(sql);
     if (error instanceof RangeError) throw noStatement(step.name, sql, error);
   }
-}
+};

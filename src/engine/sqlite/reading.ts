@@ -1,15 +1,14 @@
 import type { Worker } from 'node:worker_threads';
-import type { Connection, Store, Transaction } from '../../db/connection.js';
+import type { Store, Transaction } from '../../db/connection.js';
 import { identifier } from '../../db/sql.js';
 import { isBusy, withoutWaiting } from '../../db/sqlite/connection.js';
 import { requireSqlite } from '../../db/sqlite/statements.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import { isParallelWorthwhile, startThread } from '../../threads.js';
-import type { FillWindow } from '../batch.js';
-import type { KeyRange } from '../dialect.js';
-import { anyNullSql, rowSql } from '../rows.js';
-import type { AfterPass, Pass, PassElsewhere } from '../scan.js';
+import type { Dialect, KeyRange } from '../dialect.js';
+import { dueSql, rowSql } from '../rows.js';
+import type { Pass, PassElsewhere } from '../scan.js';
 import { afterKeySql, keyOf, keyRange } from './keys.js';
 
 /** Maximum memory of the second thread for rows that it has already read, in MiB: less than V8's default, and as fast. */
@@ -80,13 +79,7 @@ async function startScanThread(data: ScanThreadData): Promise<ScanThread | undef
  * `data_version` before this thread's snapshot and again in its own: if no client has committed in between, both snapshots are the
  * same. Else, or if it fails, this thread reads alone.
  */
-export async function passOver<Found, Result>(
-  store: Connection,
-  backfill: Backfill,
-  pass: Pass<Found>,
-  act: AfterPass<Found, Result>,
-  parallelMinBytes?: number,
-): Promise<Result> {
+export const passOver: Dialect['passOver'] = async (store, backfill, pass, act, parallelMinBytes) => {
   const { files } = requireSqlite(store);
   const scanThread =
     pass.elsewhere && isParallelWorthwhile((await store.size()).bytes, parallelMinBytes)
@@ -102,7 +95,7 @@ export async function passOver<Found, Result>(
   } finally {
     await scanThread?.worker.terminate();
   }
-}
+};
 
 /** Returns undefined if one thread has to read everything. */
 async function passTogether<Found>(
@@ -137,13 +130,7 @@ const MAX_CHANGE = 2;
  * Splits a table into slices that the caller reads in a few milliseconds each, by the time that the previous one took. The event
  * loop turns between two. Nothing can interrupt a statement from the thread that waits for it. See the `Dialect`.
  */
-export async function* sliceEnds(
-  store: Store,
-  backfill: Backfill,
-  after: Key | null,
-  upTo: Key | null,
-  isPaged = false,
-): AsyncGenerator<Key | null> {
+export const sliceEnds: Dialect['sliceEnds'] = async function* (store, backfill, after, upTo, isPaged) {
   const sqlite = requireSqlite(store);
   const least = isPaged ? MIN_PAGED_ROWS : MIN_ROWS;
   let rows = least;
@@ -157,7 +144,7 @@ export async function* sliceEnds(
     cursor = end;
     await sqlite.turn();
   }
-}
+};
 
 /** Greatest integer of SQLite. */
 const LAST_INTEGER = 2n ** 63n - 1n;
@@ -208,16 +195,10 @@ const WINDOW_ROWS = 100_000;
  * Finds the next rows to fill without a lock, and returns a window around them that is read within a batch. It never waits for a
  * lock: if one is held, a batch is due, which handles signals between two attempts.
  */
-export async function fillWindow(
-  store: Store,
-  backfill: Backfill,
-  after: Key | null,
-  upTo: Key,
-  excludeSkips: boolean,
-): Promise<FillWindow> {
+export const fillWindow: Dialect['fillWindow'] = async (store, backfill, after, upTo, excludeSkips) => {
   const rows = await rowSql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
-  const due = `${rows.inScope} AND ${anyNullSql(backfill)}${excludeSkips ? ` AND NOT ${rows.isSkipped}` : ''}`;
+  const due = dueSql(backfill, rows, excludeSkips);
   try {
     return await withoutWaiting(store, async () => {
       let start = after;
@@ -235,4 +216,4 @@ export async function fillWindow(
     if (isBusy(error)) return { after, upTo };
     throw error;
   }
-}
+};
