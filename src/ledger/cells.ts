@@ -113,6 +113,43 @@ export async function refuseDamagedCells(ledger: Ledger, backfill: string): Prom
   }
 }
 
+/** Picks up to {@link PROBES} filled cells, spread evenly over all in the ledger. */
+export async function pickProbes(ledger: Ledger, backfill: string): Promise<Cell[]> {
+  const batches = (await ledger.batches(backfill))
+    .filter(({ cellsFilled }) => cellsFilled > 0)
+    .sort((a, b) => compareKeys(a.firstKey, b.firstKey));
+  const total = batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0);
+  const count = Math.min(PROBES, total);
+  // The middles of `count` equal parts of all cells.
+  const places = Array.from({ length: count }, (_, i) => Math.floor(((2 * i + 1) * total) / (2 * count)));
+  const probes: Cell[] = [];
+  let before = 0; // cells of the batches before this one
+  for (const { number, cellsFilled } of batches) {
+    const here = places.filter((place) => place >= before && place < before + cellsFilled);
+    const sets = here.length > 0 ? await ledger.cells(backfill, number) : [];
+    for (const place of here) {
+      const cell = cellAt(sets, place - before);
+      if (cell) probes.push(cell);
+    }
+    before += cellsFilled;
+  }
+  return probes;
+}
+
+/** Returns the cell at a position within a batch, or undefined if a damaged one has fewer than it counts. */
+function cellAt(sets: readonly CellSet[], place: number): Cell | undefined {
+  let left = place;
+  for (const { columns, runs } of sets)
+    for (const run of runs) {
+      const [first] = run;
+      const row = Math.floor(left / columns.length);
+      const key = typeof first === 'bigint' ? first + BigInt(row) : first;
+      if (row < countKeys([run])) return [columns[left % columns.length] as string, key];
+      left -= columns.length * countKeys([run]);
+    }
+  return undefined;
+}
+
 // A cell is in the ledger more than once if a run from the first key filled it again after it had become NULL.
 
 /** Returns the runs that may have refilled cells of an earlier run: those that started below its last key. */
@@ -211,45 +248,4 @@ function withKeysOf({ firstKey, lastKey }: BatchRecord, batches: readonly BatchR
     until((batch) => compareKeys(batch.lastKey, firstKey) < 0),
     until((batch) => compareKeys(batch.firstKey, lastKey) <= 0),
   );
-}
-
-/** Picks up to {@link PROBES} filled cells, spread evenly over all in the ledger. */
-export async function pickProbes(ledger: Ledger, backfill: string): Promise<Cell[]> {
-  const batches = (await ledger.batches(backfill))
-    .filter(({ cellsFilled }) => cellsFilled > 0)
-    .sort((a, b) => compareKeys(a.firstKey, b.firstKey));
-  const total = batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0);
-  const count = Math.min(PROBES, total);
-  // The middles of `count` equal parts of all cells.
-  const places = Array.from({ length: count }, (_, i) => Math.floor(((2 * i + 1) * total) / (2 * count)));
-  const probes: Cell[] = [];
-  let before = 0; // cells of the batches before this one
-  for (const { number, cellsFilled } of batches) {
-    const here = places.filter((place) => place >= before && place < before + cellsFilled);
-    const sets = here.length > 0 ? await ledger.cells(backfill, number) : [];
-    for (const place of here) {
-      const cell = cellAt(sets, place - before);
-      if (cell) probes.push(cell);
-    }
-    before += cellsFilled;
-  }
-  return probes;
-}
-
-/** Returns the cell at a position within a batch, or undefined if a damaged one has fewer than it counts. */
-function cellAt(sets: readonly CellSet[], place: number): Cell | undefined {
-  let left = place;
-  for (const { columns, runs } of sets) {
-    for (const run of runs) {
-      const row = Math.floor(left / columns.length);
-      const [first] = run;
-      if (row < countKeys([run]))
-        return [
-          columns[left % columns.length] as string,
-          typeof first === 'bigint' ? first + BigInt(row) : first,
-        ];
-      left -= columns.length * countKeys([run]);
-    }
-  }
-  return undefined;
 }
