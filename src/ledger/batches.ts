@@ -257,10 +257,7 @@ export function skipsIn({ store, exists, rows }: Place) {
     },
 
     /** Returns, by key, which of these rows' derived values the database rejected: columns, or `*` for all. */
-    async rejectedCells(
-      backfill: string,
-      keys: readonly Key[],
-    ): Promise<ReadonlyMap<Key, ReadonlySet<string>>> {
+    async rejectedCells(backfill: string, keys: readonly Key[]) {
       const found = new Map<Key, Set<string>>();
       for (let i = 0; i < keys.length; i += KEYS_AT_ONCE) {
         const some = keys.slice(i, i + KEYS_AT_ONCE).map(toCell);

@@ -187,10 +187,7 @@ export interface CellPart extends Pick<CellSet, 'columns' | 'runs'> {
  * ledger's batches once: by the time of a call later ones may be deleted, earlier ones must not be. The cells are read from the ledger
  * passed to the call.
  */
-export async function earlierCells(
-  ledger: Ledger,
-  backfill: string,
-): Promise<(batch: number, cellsOf?: Ledger) => Promise<CellPart[]>> {
+export async function earlierCells(ledger: Ledger, backfill: string) {
   const batches = refills(await ledger.runs(backfill)).length > 0 ? await ledger.batches(backfill) : [];
   batches.sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const byNumber = new Map(batches.map((batch) => [batch.number, batch]));
@@ -200,7 +197,7 @@ export async function earlierCells(
     own.push(batch);
     byRun.set(batch.run, own);
   }
-  return async (number, cellsOf = ledger) => {
+  return async (number: number, cellsOf = ledger): Promise<CellPart[]> => {
     const sets = await cellsOf.cells(backfill, number);
     const batch = byNumber.get(number);
     const overlapping = batch

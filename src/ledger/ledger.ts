@@ -20,15 +20,22 @@ import { stepsIn } from './steps.js';
 import { LEDGER_FORMAT, LEDGER_TABLES as T } from './tables.js';
 
 /** The ledger of a store: steps, commands, and runs of backfills. Every write is part of its caller's transaction. */
-export interface Ledger
-  extends Pick<Place, 'exists'>,
-    ReturnType<typeof stepsIn>,
-    ReturnType<typeof commandsIn>,
-    ReturnType<typeof runsIn>,
-    ReturnType<typeof batchesIn>,
-    ReturnType<typeof skipsIn> {
+export interface Ledger extends ReturnType<typeof partsIn> {
   /** Returns the same ledger on a transaction of its store. */
   in(tx: Store): Ledger;
+}
+
+function partsIn(place: Place) {
+  const runs = runsIn(place);
+  const { exists } = place;
+  return {
+    exists,
+    ...stepsIn(place),
+    ...commandsIn(place),
+    ...runs,
+    ...batchesIn(place, runs),
+    ...skipsIn(place),
+  };
 }
 
 /**
@@ -60,16 +67,7 @@ function ledgerIn(store: Store, now: () => Date, last: Place['last'], outer?: { 
     timestamp: () => now().toISOString(),
     last,
   };
-  const runs = runsIn(place);
-  return {
-    exists,
-    ...stepsIn(place),
-    ...commandsIn(place),
-    ...runs,
-    ...batchesIn(place, runs),
-    ...skipsIn(place),
-    in: (tx) => ledgerIn(tx, now, last, found),
-  };
+  return { ...partsIn(place), in: (tx) => ledgerIn(tx, now, last, found) };
 }
 
 /** Oldest supported format. In 1, which had no table of the format, and 2, runs had no ranges; in 3 columns had other names. */

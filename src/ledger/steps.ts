@@ -227,7 +227,5 @@ export async function forgetDeclarations(store: Store, backfill: string, lastBat
 }
 
 /** Returns the declaration that filled a batch, or undefined if it is not recorded. */
-export const declarationOf = (
-  records: readonly DeclarationRecord[],
-  batch: number,
-): DeclarationRecord | undefined => records.findLast(({ firstBatch }) => firstBatch <= batch);
+export const declarationOf = (records: readonly DeclarationRecord[], batch: number) =>
+  records.findLast(({ firstBatch }) => firstBatch <= batch);

@@ -56,15 +56,12 @@ export async function mismatchClassifier(
       addKey(rewritten.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
   };
 
-  const judgeBy = async (
-    { backfill: filler, certainty }: Filler,
-    cells: readonly FilledCell[],
-  ): Promise<void> => {
-    if (certainty === 'lost') {
+  const judgeBy = async (filler: Filler, cells: readonly FilledCell[]): Promise<void> => {
+    if (filler.certainty === 'lost') {
       for (const { key } of cells) addKey(mismatches.underivable, key);
       return;
     }
-    const { held, failing } = await heldCells(store, filler, cells);
+    const { held, failing } = await heldCells(store, filler.backfill, cells);
     for (const { key } of cells) if (failing.has(key)) addKey(mismatches.underivable, key);
     const isHeld = ({ key, column }: Cell): boolean => held.has(cellId(key, column.name));
     for (const { key, column, run } of cells.filter(isHeld)) {

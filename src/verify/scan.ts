@@ -187,19 +187,32 @@ async function cellClassifier(store: Store, ledger: Ledger, backfill: Backfill, 
 export const baselineRun = (runs: readonly RunRecord[]): RunRecord | undefined =>
   runs.findLast(({ startKey }) => startKey === null);
 
-function timestampClassifier(
-  { checks, columns }: Backfill,
-  facts: ScanFacts,
-  nowMs: number,
-): (key: Key, row: ScanRow) => void {
+function timestampClassifier({ checks, columns }: Backfill, facts: ScanFacts, nowMs: number) {
   const names = columns.map(({ name }) => name);
   const [from, to] = [names.indexOf(checks.lag?.from ?? ''), names.indexOf(checks.lag?.to ?? '')];
-  return (key, row) => {
+  const classify = (found: ColumnFacts['timestamps'], key: Key, value: unknown): Instant | undefined => {
+    if (value === null) return undefined;
+    const text = typeof value === 'string' ? value : Buffer.isBuffer(value) ? '' : String(value);
+    const instant = parseTimestamp(text);
+    if (!instant) {
+      addKey(found.invalid, key);
+      return undefined;
+    }
+    const { epochMs } = instant;
+    found.valid += 1;
+    if (!instant.hasOffset) found.withoutOffset += 1;
+    if (epochMs > nowMs + FUTURE_MS) addKey(found.future, key);
+    const { min, max } = found.extremes;
+    if (!min || !max || epochMs <= min.epochMs || epochMs >= max.epochMs)
+      keepBounds(found.extremes, { text, epochMs, key });
+    return instant;
+  };
+  return (key: Key, row: ScanRow): void => {
     const [, , , fallbacks] = row;
     let [start, end]: (Instant | undefined)[] = [];
     for (let i = 0; i < facts.columns.length; i += 1) {
       const { timestamps } = facts.columns[i] as ColumnFacts;
-      const instant = classifyTimestamp(timestamps, key, row[FIRST_VALUE + i], nowMs);
+      const instant = classify(timestamps, key, row[FIRST_VALUE + i]);
       if (instant && (fallbacks >> i) & 1) timestamps.fromFallback += 1;
       if (i === from) start = instant;
       if (i === to) end = instant;
@@ -212,27 +225,4 @@ function timestampClassifier(
     }
     addLag(facts.lag, (end.epochMs - start.epochMs) / 1000, key);
   };
-}
-
-function classifyTimestamp(
-  facts: ColumnFacts['timestamps'],
-  key: Key,
-  value: unknown,
-  nowMs: number,
-): Instant | undefined {
-  if (value === null) return undefined;
-  const text = typeof value === 'string' ? value : Buffer.isBuffer(value) ? '' : String(value);
-  const instant = parseTimestamp(text);
-  if (!instant) {
-    addKey(facts.invalid, key);
-    return undefined;
-  }
-  const { epochMs } = instant;
-  facts.valid += 1;
-  if (!instant.hasOffset) facts.withoutOffset += 1;
-  if (epochMs > nowMs + FUTURE_MS) addKey(facts.future, key);
-  const { min, max } = facts.extremes;
-  if (!min || !max || epochMs <= min.epochMs || epochMs >= max.epochMs)
-    keepBounds(facts.extremes, { text, epochMs, key });
-  return instant;
 }

@@ -35,13 +35,9 @@ import { baselineRun } from './scan.js';
  *
  * @param steps the project's steps; schema steps define the indexes
  */
-export async function indexUse(
-  store: Store,
-  backfill: Backfill,
-  steps: readonly Step[],
-): Promise<CheckResult> {
-  const uses = backfill.checks.indexes ?? [];
-  const findings = await mapEach(uses, async (use) => await indexFinding(store, backfill, use, steps));
+export async function indexUse(store: Store, { table, checks }: Backfill, steps: readonly Step[]) {
+  const uses = checks.indexes ?? [];
+  const findings = await mapEach(uses, async (use) => await indexFinding(store, table, use, steps));
   const indexes = uses.map(({ index }, i) => ({ index, verdict: findings[i]?.verdict }));
   const failed = indexes.filter(({ verdict }) => verdict === 'fail').map(({ index }) => index);
   const makers = steps.filter(
@@ -62,7 +58,7 @@ export async function indexUse(
 
 async function indexFinding(
   store: Store,
-  { table }: Backfill,
+  table: string,
   { index: wanted, query }: IndexUse,
   steps: readonly Step[],
 ): Promise<CheckFinding> {
@@ -138,9 +134,10 @@ export async function integrity(
   backfill: Backfill,
   facts: ScanFacts,
 ): Promise<CheckResult> {
-  const runs = await ledger.runs(backfill.name);
-  const batches = await ledger.batches(backfill.name);
-  const isApplied = (await ledger.step(backfill.name))?.status === 'applied';
+  const { name } = backfill;
+  const runs = await ledger.runs(name);
+  const batches = await ledger.batches(name);
+  const isApplied = (await ledger.step(name))?.status === 'applied';
   const contradictions = [
     ...(runs.length === 0
       ? [msg('No run is recorded')]
@@ -148,8 +145,8 @@ export async function integrity(
         ? []
         : [msg('The row of the step is missing')]),
     ...runContradictions(runs, batches),
-    ...(await cellContradictions(store, ledger, backfill, batches)),
-    ...(await skipContradictions(ledger, backfill, runs, batches)),
+    ...(await cellContradictions(store, ledger, name, batches)),
+    ...skipContradictions(runs, batches, await ledger.skipsByBatch(name)),
     ...(await ledger.objectInconsistencies()),
   ];
   const findings = contradictions.slice(0, MAX_CONTRADICTIONS).map((text) => finding('fail', text));
@@ -188,7 +185,7 @@ export async function integrity(
   return checkResult('integrity', msg('Integrity'), findings, stats, {
     fail: msg(
       "Run umzug-backfill backfill {name} --rescan to accept the table as it is: cells missing from the ledger then count as the application's, and `down` keeps them",
-      { name: shellWord(backfill.name) },
+      { name: shellWord(name) },
     ),
   });
 }
@@ -230,14 +227,14 @@ function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRe
 async function cellContradictions(
   store: Store,
   ledger: Ledger,
-  backfill: Backfill,
+  name: string,
   batches: readonly BatchRecord[],
-): Promise<Message[]> {
+) {
   const found: Message[] = [];
   const turn = turns(store);
   for (const { number, firstKey, lastKey, cellsFilled } of batches) {
     await turn();
-    const sets = await ledger.cells(backfill.name, number);
+    const sets = await ledger.cells(name, number);
     if (sets.some(({ isDamaged }) => isDamaged)) {
       found.push(msg('The cells of batch {number} cannot be read', { number }));
       continue;
@@ -254,14 +251,12 @@ async function cellContradictions(
 }
 
 /** Compares skips with the counts of batches, from the last run on that was not a catch-up: it replaced the skips recorded before. */
-async function skipContradictions(
-  ledger: Ledger,
-  backfill: Backfill,
+function skipContradictions(
   runs: readonly RunRecord[],
   batches: readonly BatchRecord[],
-): Promise<Message[]> {
+  counts: ReadonlyMap<number, number>,
+): Message[] {
   const from = runs.findLast(({ kind }) => kind !== 'catch-up')?.run ?? 0;
-  const counts = await ledger.skipsByBatch(backfill.name);
   return batches
     .filter(({ run, number, skips }) => run >= from && (counts.get(number) ?? 0) !== skips)
     .map(({ number }) => msg('The skips of batch {number} do not match its count', { number }));
