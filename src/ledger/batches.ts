@@ -78,7 +78,8 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
     const total = (sql: string): string =>
       `(SELECT coalesce(sum(${sql}), 0) FROM ${T.batches} AS b
         WHERE b.backfill = g.backfill AND b.run = g.run AND b.range_number = g.number)`;
-    const recount = `UPDATE ${T.ranges} AS g SET batches = ${total('1')}, rows_scanned = ${total('b.rows_scanned')},
+    const recount = `UPDATE ${T.ranges} AS g SET
+        batches = ${total('1')}, rows_scanned = ${total('b.rows_scanned')},
         cells_filled = ${total('b.cells_filled')}, cells_skipped = ${total('b.cells_skipped')}
       WHERE backfill = ?`;
     await store.run(recount, backfill);

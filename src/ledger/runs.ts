@@ -137,8 +137,14 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
       cursor: Key | null,
     ): Promise<RangeRecord | 'exhausted' | 'contended'> {
       const open = 'WHERE backfill = ? AND run = ? AND is_done = 0';
-      const first = `ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1 ${shared?.skipLocked ?? ''}`;
-      const [range] = await rangeRows(store, `${open} ${first}`, backfill, run, last.range);
+      const tail = `${open} ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1`;
+      const [range] = await rangeRows(
+        store,
+        `${tail} ${shared?.skipLocked ?? ''}`,
+        backfill,
+        run,
+        last.range,
+      );
       if (!range) {
         const claimed = shared ? await rangeRows(store, `${open} LIMIT 1`, backfill, run) : [];
         return claimed.length > 0 ? 'contended' : 'exhausted';
@@ -180,7 +186,8 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
         ...{ verifiedAt: timestamp(), checks: JSON.stringify(checks) },
       });
       if (verdict === 'fail') return;
-      const verify = `UPDATE ${T.runs} SET status = 'verified' WHERE backfill = ? AND run <= ? AND status = 'filled'`;
+      const verify = `UPDATE ${T.runs} SET status = 'verified'
+        WHERE backfill = ? AND run <= ? AND status = 'filled'`;
       await store.run(verify, backfill, run);
     },
   };

@@ -52,7 +52,8 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
     /** Marks a step as being applied. Creates a missing ledger. */
     async beginStep(step: Pick<StepRecord, 'name' | 'kind' | 'fingerprint'>): Promise<void> {
       await store.dialect.ledger.make(store);
-      const sql = `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at, object_count)
+      const sql = `INSERT INTO ${T.steps}
+          (name, kind, status, fingerprint, package_version, started_at, object_count)
         VALUES (?, ?, 'applying', ?, ?, ?, (SELECT count(*) FROM ${T.objects} WHERE step = ?))
         ON CONFLICT (name) DO UPDATE SET status = 'applying', fingerprint = excluded.fingerprint, kept_cells = 0,
           reverted_cells = 0`;
