@@ -2,14 +2,9 @@ import type { Store } from '../db/connection.js';
 import { identifier } from '../db/sql.js';
 import { everyEach, flatMapEach, someEach } from '../each.js';
 import { BackfillError } from '../errors.js';
-import {
-  type DeclarationRecord,
-  declarationOf,
-  noteDeclaration,
-  readDeclarations,
-} from '../ledger/backfills.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
+import { type DeclarationRecord, declarationOf, noteDeclaration, readDeclarations } from '../ledger/steps.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';

@@ -1,5 +1,5 @@
 import { BackfillError } from '../errors.js';
-import type { DeclarationRecord } from '../ledger/backfills.js';
+import type { DeclarationRecord } from '../ledger/steps.js';
 import type { Backfill, BackfillDefinition } from '../steps/define.js';
 import { fingerprint } from '../steps/step.js';
 import { type ColumnValue, firstOf, requireEngineSql, sql } from '../steps/values.js';

@@ -2,55 +2,62 @@ import { mapEach } from '../each.js';
 import { keepReadable, readCells } from './cells.js';
 import { compareKeys, type Key } from './keys.js';
 import {
-  BATCHES,
-  type BatchRecord,
   type CellSet,
   type CellsRecord,
-  type Claim,
-  count,
+  form,
   insert,
-  key,
-  orNull,
   type Place,
+  type RangeRecord,
   type RowOf,
   readCell,
   reader,
-  real,
   type SkipRecord,
-  text,
 } from './records.js';
 import { runConflict, type runsIn } from './runs.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
-const BATCH_TIMES = reader(T.batches, {
-  number: count,
-  run: count,
-  rowsScanned: count,
-  durationMs: real,
-  committedAt: text,
+const batchRows = reader(T.batches, {
+  number: form.count,
+  run: form.count,
+  firstKey: form.key,
+  lastKey: form.key,
+  rowsScanned: form.count,
+  cellsFilled: form.count,
+  cellsSkipped: form.count,
+  /** Skips that it recorded: one per row that was skipped as a whole, else one per cell. */
+  skips: form.count,
+  durationMs: form.real,
 });
-const SKIPS = reader<SkipRecord>(T.skips, { key, target: text, reason: text });
+
+/** One committed batch. */
+export type BatchRecord = RowOf<typeof batchRows>;
+
+const batchTimeRows = reader(T.batches, {
+  number: form.count,
+  run: form.count,
+  rowsScanned: form.count,
+  durationMs: form.real,
+  committedAt: form.text,
+});
+const skipRows = reader<SkipRecord>(T.skips, { key: form.key, target: form.text, reason: form.text });
 
 /** Time and size of a batch. */
-export type BatchTime = RowOf<typeof BATCH_TIMES>;
+export type BatchTime = RowOf<typeof batchTimeRows>;
 
 /** Returns the ledger's functions for batches and the cells that they filled. */
 export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<typeof runsIn>) {
-  const { dialect } = store;
+  const { batchTables, shared, toCell } = store.dialect.ledger;
 
   /** Returns all batches of a backfill, first to last. */
   const batches = async (backfill: string): Promise<BatchRecord[]> =>
-    await rows(BATCHES, 'WHERE backfill = ? ORDER BY number', backfill);
+    await rows(batchRows, 'WHERE backfill = ? ORDER BY number', backfill);
 
   /** Returns the greatest batch number, including batches known only from their cells; 0 before the first. */
   async function lastBatch(backfill: string): Promise<number> {
-    const [last] = await store.pluck(
-      `SELECT max(number) FROM (SELECT max(number) AS number FROM ${T.batches} WHERE backfill = ?
-        UNION ALL SELECT max(batch) FROM ${T.cells} WHERE backfill = ?) AS numbers`,
-      backfill,
-      backfill,
-    );
-    return readCell(store, T.batches, 'number', orNull(count), last) ?? 0;
+    const sql = `SELECT max(number) FROM (SELECT max(number) AS number FROM ${T.batches} WHERE backfill = ?
+      UNION ALL SELECT max(batch) FROM ${T.cells} WHERE backfill = ?) AS numbers`;
+    const [last] = await store.pluck(sql, backfill, backfill);
+    return readCell(store, T.batches, 'number', form.orNull(form.count), last) ?? 0;
   }
 
   /** Recreates lost rows of runs and ranges from the batches, so that `down` can revert them, and recounts the ranges. */
@@ -62,23 +69,20 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
     for (const [run, watermark] of new Map(lost.map(({ run, lastKey }) => [run, lastKey])))
       await runs.beginRun(backfill, { run, kind: 'first', startKey: null, watermark });
     // Within a range, batch numbers rise with the keys.
-    await store.run(
-      `INSERT INTO ${T.ranges} (backfill, run, number, end_key, cursor, is_done)
+    const recreate = `INSERT INTO ${T.ranges} (backfill, run, number, end_key, cursor, is_done)
       SELECT backfill, run, range_number, last_key, last_key, 1 FROM ${T.batches}
-      WHERE backfill = ? AND number IN (SELECT max(number) FROM ${T.batches} WHERE backfill = ? GROUP BY run, range_number)
-      ON CONFLICT DO NOTHING`,
-      backfill,
-      backfill,
-    );
+      WHERE backfill = ? AND number IN
+        (SELECT max(number) FROM ${T.batches} WHERE backfill = ? GROUP BY run, range_number)
+      ON CONFLICT DO NOTHING`;
+    await store.run(recreate, backfill, backfill);
     const total = (sql: string): string =>
       `(SELECT coalesce(sum(${sql}), 0) FROM ${T.batches} AS b
         WHERE b.backfill = g.backfill AND b.run = g.run AND b.range_number = g.number)`;
-    await store.run(
-      `UPDATE ${T.ranges} AS g SET batches = ${total('1')}, rows_scanned = ${total('b.rows_scanned')},
+    const recount = `UPDATE ${T.ranges} AS g SET
+        batches = ${total('1')}, rows_scanned = ${total('b.rows_scanned')},
         cells_filled = ${total('b.cells_filled')}, cells_skipped = ${total('b.cells_skipped')}
-      WHERE backfill = ?`,
-      backfill,
-    );
+      WHERE backfill = ?`;
+    await store.run(recount, backfill);
     await store.run(`UPDATE ${T.runs} SET status = 'superseded' WHERE backfill = ?`, backfill);
   }
 
@@ -88,13 +92,10 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
 
     /** Returns the numbers of all batches of a backfill, last to first, including those known only from their cells. */
     async batchNumbers(backfill: string): Promise<number[]> {
-      const numbers = await store.pluck(
-        `SELECT number FROM ${T.batches} WHERE backfill = ?
-        UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC`,
-        backfill,
-        backfill,
-      );
-      return numbers.map((number) => readCell(store, T.batches, 'number', count, number));
+      const sql = `SELECT number FROM ${T.batches} WHERE backfill = ?
+        UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC`;
+      const numbers = await store.pluck(sql, backfill, backfill);
+      return numbers.map((number) => readCell(store, T.batches, 'number', form.count, number));
     },
 
     /** Returns the cells that a batch filled: each set of columns with its keys. */
@@ -103,11 +104,11 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
 
     /** Returns times and sizes of a backfill's batches, first to last. */
     batchTimes: async (backfill: string): Promise<BatchTime[]> =>
-      await rows(BATCH_TIMES, 'WHERE backfill = ? ORDER BY number', backfill),
+      await rows(batchTimeRows, 'WHERE backfill = ? ORDER BY number', backfill),
 
     /** Returns the number of the next batch, after every one in the ledger. */
     nextBatch: async (backfill: string): Promise<number> =>
-      (await dialect.ledger.shared?.nextBatch(store)) ?? (await lastBatch(backfill)) + 1,
+      (await shared?.nextBatch(store)) ?? (await lastBatch(backfill)) + 1,
 
     /**
      * Records a batch and moves the cursor of the claimed range, in the transaction of the claim.
@@ -116,7 +117,7 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
      */
     async addBatch(
       backfill: string,
-      claim: Claim,
+      claim: RangeRecord,
       batch: BatchRecord,
       filled: readonly CellsRecord[],
     ): Promise<void> {
@@ -125,19 +126,19 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
         `UPDATE ${T.ranges} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
           cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
         WHERE backfill = ? AND run = ? AND number = ? AND cursor IS NOT DISTINCT FROM ? AND is_done = 0`,
-        ...[dialect.ledger.toCell(batch.lastKey), rowsScanned, cellsFilled, cellsSkipped],
-        ...[backfill, run, claim.range, dialect.ledger.toCell(claim.cursor)],
+        ...[toCell(batch.lastKey), rowsScanned, cellsFilled, cellsSkipped],
+        ...[backfill, run, claim.number, toCell(claim.cursor)],
       );
       if (moved !== 1) throw runConflict(backfill);
       await insert(store, T.batches, {
-        ...{ backfill, number, run, rangeNumber: claim.range },
-        ...{ firstKey: dialect.ledger.toCell(batch.firstKey), lastKey: dialect.ledger.toCell(batch.lastKey) },
+        ...{ backfill, number, run, rangeNumber: claim.number },
+        ...{ firstKey: toCell(batch.firstKey), lastKey: toCell(batch.lastKey) },
         ...{ rowsScanned, cellsFilled, cellsSkipped, skips, durationMs, committedAt: timestamp() },
       });
       for (const { columns, firstKey, keys } of filled)
         await insert(store, T.cells, {
           ...{ backfill, batch: number, columns: JSON.stringify(columns), evidence: 'derived' },
-          ...{ firstKey: dialect.ledger.toCell(firstKey), keys },
+          ...{ firstKey: toCell(firstKey), keys },
         });
     },
 
@@ -146,24 +147,19 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
      * interrupted `down` fills again from there.
      */
     async removeBatch(backfill: string, number: number): Promise<void> {
-      await store.run(
-        `UPDATE ${T.ranges} AS g SET is_done = 0, batches = g.batches - 1, rows_scanned = g.rows_scanned - b.rows_scanned,
-          cells_filled = g.cells_filled - b.cells_filled, cells_skipped = g.cells_skipped - b.cells_skipped,
+      const shrink = `UPDATE ${T.ranges} AS g SET is_done = 0, batches = g.batches - 1,
+          rows_scanned = g.rows_scanned - b.rows_scanned, cells_filled = g.cells_filled - b.cells_filled,
+          cells_skipped = g.cells_skipped - b.cells_skipped,
           cursor = coalesce((SELECT e.last_key FROM ${T.batches} AS e WHERE e.backfill = b.backfill AND e.run = b.run
             AND e.range_number = b.range_number AND e.number < b.number ORDER BY e.number DESC LIMIT 1), g.start_key)
         FROM ${T.batches} AS b
-        WHERE b.backfill = ? AND b.number = ? AND g.backfill = b.backfill AND g.run = b.run AND g.number = b.range_number`,
-        backfill,
-        number,
-      );
-      await store.run(
-        `UPDATE ${T.runs} SET status = 'running', filled_at = NULL
-        WHERE backfill = ? AND run = (SELECT run FROM ${T.batches} WHERE backfill = ? AND number = ?)`,
-        backfill,
-        backfill,
-        number,
-      );
-      for (const table of [...dialect.ledger.batchTables, T.recorded, T.cells, T.skips])
+        WHERE b.backfill = ? AND b.number = ?
+          AND g.backfill = b.backfill AND g.run = b.run AND g.number = b.range_number`;
+      await store.run(shrink, backfill, number);
+      const reopen = `UPDATE ${T.runs} SET status = 'running', filled_at = NULL
+        WHERE backfill = ? AND run = (SELECT run FROM ${T.batches} WHERE backfill = ? AND number = ?)`;
+      await store.run(reopen, backfill, backfill, number);
+      for (const table of [...batchTables, T.recorded, T.cells, T.skips])
         await store.run(`DELETE FROM ${table} WHERE backfill = ? AND batch = ?`, backfill, number);
       await store.run(`DELETE FROM ${T.batches} WHERE backfill = ? AND number = ?`, backfill, number);
     },
@@ -174,20 +170,16 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
      */
     async reconcile(backfill: string): Promise<void> {
       const known = await batches(backfill);
+      const orphaned = `batch NOT IN (SELECT number FROM ${T.batches} WHERE backfill = ?)`;
       for (const table of [T.cells, T.recorded, T.skips])
-        await store.run(
-          `DELETE FROM ${table} WHERE backfill = ? AND batch NOT IN (SELECT number FROM ${T.batches} WHERE backfill = ?)`,
-          backfill,
-          backfill,
-        );
+        await store.run(`DELETE FROM ${table} WHERE backfill = ? AND ${orphaned}`, backfill, backfill);
       for (const { number, cellsFilled } of known) {
         const held = await keepReadable(store, backfill, number);
         const sql = `UPDATE ${T.batches} SET cells_filled = ? WHERE backfill = ? AND number = ?`;
         if (held !== cellsFilled) await store.run(sql, held, backfill, number);
       }
-      await store.run(
-        `UPDATE ${T.steps} AS s SET object_count = (SELECT count(*) FROM ${T.objects} AS o WHERE o.step = s.name)`,
-      );
+      const objects = `(SELECT count(*) FROM ${T.objects} AS o WHERE o.step = s.name)`;
+      await store.run(`UPDATE ${T.steps} AS s SET object_count = ${objects}`);
       await reconcileRuns(backfill, known);
     },
   };
@@ -212,16 +204,17 @@ const sorted = (skips: SkipRecord[]): SkipRecord[] =>
 
 /** Returns the ledger's functions for skips. Batches write them, in the statements of their dialect. */
 export function skipsIn({ store, exists, rows }: Place) {
+  const { keyOrder, toCell } = store.dialect.ledger;
+
   /** Counts the skips of a backfill by reason. */
   async function skipCounts(backfill: string): Promise<Record<string, number>> {
     if (!(await exists())) return {};
-    const rows = await store.all<{ reason: unknown; skips: number }>(
-      `SELECT reason, count(*) AS skips FROM ${T.skips} WHERE backfill = ? GROUP BY reason ORDER BY reason`,
-      backfill,
+    const sql = `SELECT reason, count(*) AS skips FROM ${T.skips}
+      WHERE backfill = ? GROUP BY reason ORDER BY reason`;
+    const counts = (await store.all<{ reason: unknown; skips: number }>(sql, backfill)).map(
+      ({ reason, skips }) => [readCell(store, T.skips, 'reason', form.text, reason), skips] as const,
     );
-    return Object.fromEntries(
-      rows.map(({ reason, skips }) => [readCell(store, T.skips, 'reason', text, reason), skips]),
-    );
+    return Object.fromEntries(counts);
   }
 
   return {
@@ -232,9 +225,9 @@ export function skipsIn({ store, exists, rows }: Place) {
       await mapEach(Object.entries(await skipCounts(backfill)), async ([reason, count]) => ({
         reason,
         count,
-        first: await SKIPS.all(
+        first: await skipRows(
           store,
-          `WHERE backfill = ? AND reason = ? ORDER BY ${store.dialect.ledger.keyOrder}, target LIMIT ?`,
+          `WHERE backfill = ? AND reason = ? ORDER BY ${keyOrder}, target LIMIT ?`,
           backfill,
           reason,
           limit,
@@ -243,43 +236,34 @@ export function skipsIn({ store, exists, rows }: Place) {
 
     /** Returns all skips of a backfill, by key. */
     skips: async (backfill: string): Promise<SkipRecord[]> =>
-      sorted(await rows(SKIPS, 'WHERE backfill = ?', backfill)),
+      sorted(await rows(skipRows, 'WHERE backfill = ?', backfill)),
 
     /** Returns the skips of one batch, by key. */
     skipsOfBatch: async (backfill: string, batch: number): Promise<SkipRecord[]> =>
-      sorted(await SKIPS.all(store, 'WHERE backfill = ? AND batch = ?', backfill, batch)),
+      sorted(await skipRows(store, 'WHERE backfill = ? AND batch = ?', backfill, batch)),
 
     /** Counts the skips of each batch. */
     async skipsByBatch(backfill: string): Promise<Map<number, number>> {
-      const rows = await store.all<{ batch: number; count: number }>(
-        `SELECT batch, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY batch`,
-        backfill,
-      );
-      return new Map(rows.map(({ batch, count }) => [batch, count]));
+      const sql = `SELECT batch, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY batch`;
+      const counts = await store.all<{ batch: number; count: number }>(sql, backfill);
+      return new Map(counts.map(({ batch, count }) => [batch, count]));
     },
 
     /** Counts the rows of one run that were skipped with this code. */
     async rejectedRows(backfill: string, run: number, code: string): Promise<number> {
-      const row = await store.get<{ count: number }>(
-        `SELECT count(*) AS count FROM ${T.skips} AS s JOIN ${T.batches} AS b ON b.backfill = s.backfill AND b.number = s.batch
-        WHERE s.backfill = ? AND s.reason = ? AND b.run = ?`,
-        backfill,
-        code,
-        run,
-      );
-      return row?.count ?? 0;
+      const sql = `SELECT count(*) AS count FROM ${T.skips} AS s
+        JOIN ${T.batches} AS b ON b.backfill = s.backfill AND b.number = s.batch
+        WHERE s.backfill = ? AND s.reason = ? AND b.run = ?`;
+      return (await store.get<{ count: number }>(sql, backfill, code, run))?.count ?? 0;
     },
 
     /** Returns, by key, which of these rows' derived values the database rejected: columns, or `*` for all. */
-    async rejectedCells(
-      backfill: string,
-      keys: readonly Key[],
-    ): Promise<ReadonlyMap<Key, ReadonlySet<string>>> {
+    async rejectedCells(backfill: string, keys: readonly Key[]) {
       const found = new Map<Key, Set<string>>();
       for (let i = 0; i < keys.length; i += KEYS_AT_ONCE) {
-        const some = keys.slice(i, i + KEYS_AT_ONCE).map((key) => store.dialect.ledger.toCell(key));
+        const some = keys.slice(i, i + KEYS_AT_ONCE).map(toCell);
         const where = `WHERE backfill = ? AND key IN (${some.map(() => '?').join(', ')}) AND ${REJECTED_SQL}`;
-        for (const { key, target } of await SKIPS.all(store, where, backfill, ...some))
+        for (const { key, target } of await skipRows(store, where, backfill, ...some))
           found.set(key, (found.get(key) ?? new Set()).add(target));
       }
       return found;

@@ -3,7 +3,7 @@ import { countWhile } from '../each.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
-import { type Cell, PROBES } from './backfills.js';
+import type { BatchRecord } from './batches.js';
 import {
   compareKeys,
   countKeys,
@@ -12,18 +12,18 @@ import {
   type Key,
   type KeySpan,
   MAX_TEXT_BYTES,
-  maxBytes,
   split,
   united,
 } from './keys.js';
 import type { Ledger } from './ledger.js';
-import { type BatchRecord, type CellSet, key, MAX_BATCH_ROWS, type RunRecord, texts } from './records.js';
+import { type CellSet, form, MAX_BATCH_ROWS, type RunRecord } from './records.js';
+import { type Cell, PROBES } from './runs.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 // A few bytes of packed cells can expand to any number of keys, and the ledger is untrusted: no batch is read with more than MAX_BATCH_ROWS.
 
-/** Maximum bytes of one batch's packed keys. */
-const MAX_BYTES = Math.max(maxBytes(MAX_BATCH_ROWS), MAX_TEXT_BYTES);
+/** Maximum bytes of one batch's packed keys. An integer takes two numbers of up to 53 bits, 7 bits per byte. */
+const MAX_BYTES = Math.max(16 * MAX_BATCH_ROWS, MAX_TEXT_BYTES);
 
 /** Maximum bytes of one set's column names. */
 const MAX_COLUMNS_BYTES = 1024 * 1024;
@@ -48,7 +48,7 @@ export async function readCells(store: Store, backfill: string, batch: number): 
   );
   return sets.map(({ columns, evidence, first_key: firstKey, keys }) => {
     const names = evidence === 'derived' ? readNames(store, columns) : undefined; // this version can revert no other evidence
-    const runs = names && unpacked(key(firstKey, store.dialect), keys, left);
+    const runs = names && unpacked(form.key(firstKey, store.dialect), keys, left);
     if (!runs) return DAMAGED;
     left -= countKeys(runs);
     return { columns: names, runs, isDamaged: false };
@@ -57,7 +57,7 @@ export async function readCells(store: Store, backfill: string, batch: number): 
 
 /** Returns column names, or undefined if `columns` is not a list of distinct names. */
 function readNames({ dialect }: Store, columns: unknown): readonly string[] | undefined {
-  const names = texts(columns, dialect) ?? [];
+  const names = form.texts(columns, dialect) ?? [];
   const isList = names.length > 0 && new Set(names).size === names.length;
   return isList && JSON.stringify(names) === columns ? names : undefined;
 }
@@ -84,8 +84,12 @@ export async function keepReadable(store: Store, backfill: string, batch: number
     const sql = `DELETE FROM ${T.cells} WHERE backfill = ? AND batch = ? AND columns NOT IN (${places})`;
     await store.run(sql, backfill, batch, ...kept);
   }
-  return readable.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
+  return countCells(readable);
 }
+
+/** Counts the cells of some sets. */
+export const countCells = (sets: readonly Pick<CellSet, 'columns' | 'runs'>[]): number =>
+  sets.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
 
 /**
  * Refuses to revert a backfill with unreadable cells: they would stay filled, without a record.
@@ -135,18 +139,14 @@ export async function pickProbes(ledger: Ledger, backfill: string): Promise<Cell
 /** Returns the cell at a position within a batch, or undefined if a damaged one has fewer than it counts. */
 function cellAt(sets: readonly CellSet[], place: number): Cell | undefined {
   let left = place;
-  for (const { columns, runs } of sets) {
+  for (const { columns, runs } of sets)
     for (const run of runs) {
-      const row = Math.floor(left / columns.length);
       const [first] = run;
-      if (row < countKeys([run]))
-        return [
-          columns[left % columns.length] as string,
-          typeof first === 'bigint' ? first + BigInt(row) : first,
-        ];
+      const row = Math.floor(left / columns.length);
+      const key = typeof first === 'bigint' ? first + BigInt(row) : first;
+      if (row < countKeys([run])) return [columns[left % columns.length] as string, key];
       left -= columns.length * countKeys([run]);
     }
-  }
   return undefined;
 }
 
@@ -171,8 +171,7 @@ export async function countFilledAgain(ledger: Ledger, backfill: string, first: 
   let cells = 0;
   for (const { number, run } of await ledger.batches(backfill)) {
     if (!numbers.has(run)) continue;
-    for (const part of await partsOf(number))
-      if (part.isInEarlier) cells += part.columns.length * countKeys(part.runs);
+    cells += countCells((await partsOf(number)).filter(({ isInEarlier }) => isInEarlier));
   }
   return cells;
 }
@@ -188,20 +187,17 @@ export interface CellPart extends Pick<CellSet, 'columns' | 'runs'> {
  * ledger's batches once: by the time of a call later ones may be deleted, earlier ones must not be. The cells are read from the ledger
  * passed to the call.
  */
-export async function earlierCells(
-  ledger: Ledger,
-  backfill: string,
-): Promise<(batch: number, cellsOf?: Ledger) => Promise<CellPart[]>> {
+export async function earlierCells(ledger: Ledger, backfill: string) {
   const batches = refills(await ledger.runs(backfill)).length > 0 ? await ledger.batches(backfill) : [];
   batches.sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const byNumber = new Map(batches.map((batch) => [batch.number, batch]));
   const byRun = new Map<number, BatchRecord[]>();
   for (const batch of batches) {
-    const own = byRun.get(batch.run);
-    if (own) own.push(batch);
-    else byRun.set(batch.run, [batch]);
+    const own = byRun.get(batch.run) ?? [];
+    own.push(batch);
+    byRun.set(batch.run, own);
   }
-  return async (number, cellsOf = ledger) => {
+  return async (number: number, cellsOf = ledger): Promise<CellPart[]> => {
     const sets = await cellsOf.cells(backfill, number);
     const batch = byNumber.get(number);
     const overlapping = batch

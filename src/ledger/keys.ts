@@ -75,9 +75,6 @@ export function split(
 /** Maximum offset that can be packed: larger JavaScript numbers are not exact. */
 export const MAX_OFFSET = Number.MAX_SAFE_INTEGER;
 
-/** Returns the maximum bytes of `keys` packed keys: two numbers of up to 53 bits per key, 7 bits per byte. */
-export const maxBytes = (keys: number): number => 16 * keys;
-
 /** The largest integer that a key can be. */
 const MAX_KEY = 2n ** 63n - 1n;
 

@@ -11,51 +11,53 @@ import { LEDGER_TABLES as T } from './tables.js';
 export type Form<Value> = (cell: unknown, dialect: Store['dialect']) => Value | undefined;
 
 /** A text. */
-export const text: Form<string> = (cell) => (typeof cell === 'string' ? cell : undefined);
+const text: Form<string> = (cell) => (typeof cell === 'string' ? cell : undefined);
 
 /** A finite number. */
-export const real: Form<number> = (cell) => {
+const real: Form<number> = (cell) => {
   const value = typeof cell === 'number' || typeof cell === 'bigint' ? Number(cell) : Number.NaN;
   return Number.isFinite(value) ? value : undefined;
 };
 
 /** A safe integer. */
-export const count: Form<number> = (cell, dialect) => {
+const count: Form<number> = (cell, dialect) => {
   const value = real(cell, dialect);
   return Number.isSafeInteger(value) ? value : undefined;
 };
 
-const [MIN_KEY, MAX_KEY] = [-(2n ** 63n), 2n ** 63n - 1n];
-
 /** A key, as the dialect stores it. */
-export const key: Form<Key> = (cell, dialect) => {
+const key: Form<Key> = (cell, dialect) => {
   const value: unknown = dialect.ledger.toKey(cell as SqlValue);
-  if (typeof value === 'bigint') return value >= MIN_KEY && value <= MAX_KEY ? value : undefined;
+  if (typeof value === 'bigint') return BigInt.asIntN(64, value) === value ? value : undefined;
   return typeof value === 'string' ? value : undefined;
 };
 
 /** One of some words. */
-export const oneOf =
+const oneOf =
   <const Word extends string>(...words: readonly Word[]): Form<Word> =>
   (cell) =>
     words.find((word) => word === cell);
 
 /** A list of texts, as JSON. */
-export const texts: Form<readonly string[]> = (cell) => {
-  const list = typeof cell === 'string' ? parseJson(cell) : undefined;
-  return Array.isArray(list) && list.every((item) => typeof item === 'string') ? list : undefined;
+const texts: Form<readonly string[]> = (cell) => {
+  const list = parseList(cell);
+  return list?.every((item) => typeof item === 'string') ? list : undefined;
 };
 
 /** NULL, or another form. */
-export const orNull =
+const orNull =
   <Value>(form: Form<Value>): Form<Value | null> =>
   (cell, dialect) =>
     cell === null ? null : form(cell, dialect);
 
-/** Parses JSON. Returns undefined if the text is not JSON. */
-export function parseJson(json: string): unknown {
+/** The forms of the ledger's values. */
+export const form = { text, real, count, key, oneOf, texts, orNull };
+
+/** Parses a list as JSON. Returns undefined if a cell does not contain one. */
+export function parseList(cell: unknown): readonly unknown[] | undefined {
   try {
-    return JSON.parse(json);
+    const list: unknown = typeof cell === 'string' ? JSON.parse(cell) : undefined;
+    return Array.isArray(list) ? list : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
@@ -82,16 +84,11 @@ export function readCell<Value>(
   );
 }
 
-/** Reads rows of one table of the ledger, and checks the forms of their columns. Throws `LEDGER_DAMAGED`. */
-export interface Reader<Row> {
-  /** Returns the rows that `tail`, the statement from its WHERE on, selects. */
-  all(store: Store, tail: string, ...parameters: readonly SqlValue[]): Promise<Row[]>;
-  /** Returns the first of them, or undefined. */
-  first(store: Store, tail: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined>;
-}
+/** Reads rows of a table of the ledger: those that `tail`, the statement from its WHERE on, selects. Throws `LEDGER_DAMAGED`. */
+type Reader<Row> = (store: Store, tail: string, ...parameters: readonly SqlValue[]) => Promise<Row[]>;
 
 /**
- * Returns a reader of a table's rows.
+ * Returns a reader of a table's rows, which checks the forms of their columns.
  *
  * @param forms forms of the columns to read, by name in camel case
  */
@@ -103,44 +100,42 @@ export function reader<Row extends object>(
     ([name, form]) => [name, snakeCase(name), form] as const,
   );
   const sql = `SELECT ${columns.map(([, column]) => column).join(', ')} FROM ${table}`;
-  const read = (store: Store, cells: Readonly<Record<string, unknown>>): Row => {
-    const row: Record<string, unknown> = {};
-    for (const [name, column, form] of columns)
-      row[name] = readCell(store, table, column, form, cells[column]);
-    return row as Row;
-  };
-  return {
-    async all(store, tail, ...parameters) {
-      const rows = await store.allExact<Record<string, unknown>>(`${sql} ${tail}`, ...parameters);
-      return rows.map((cells) => read(store, cells));
-    },
-    async first(store, tail, ...parameters) {
-      const cells = await store.getExact<Record<string, unknown>>(`${sql} ${tail}`, ...parameters);
-      return cells && read(store, cells);
-    },
+  return async (store, tail, ...parameters) => {
+    const rows = await store.allExact<Record<string, unknown>>(`${sql} ${tail}`, ...parameters);
+    return rows.map((cells) => {
+      const row: Record<string, unknown> = {};
+      for (const [name, column, form] of columns)
+        row[name] = readCell(store, table, column, form, cells[column]);
+      return row as Row;
+    });
   };
 }
 
 /** A row of a reader. */
 export type RowOf<Table> = Table extends Reader<infer Row> ? Readonly<Row> : never;
 
+/** Values of a row by column name in camel case. */
+type Row = Readonly<Record<string, SqlValue>>;
+
 /**
  * Inserts a row, inside its caller's transaction.
  *
- * @param row values by column name in camel case
  * @param onConflict clause for an existing row
  * @returns number of written rows
  */
-export async function insert(
-  store: Store,
-  table: string,
-  row: Readonly<Record<string, SqlValue>>,
-  onConflict = '',
-): Promise<number> {
+export async function insert(store: Store, table: string, row: Row, onConflict = ''): Promise<number> {
   const names = Object.keys(row);
   const places = names.map(() => '?').join(', ');
   const sql = `INSERT INTO ${table} (${names.map(snakeCase).join(', ')}) VALUES (${places}) ${onConflict}`;
   return await store.run(sql, ...Object.values(row));
+}
+
+/** Like {@link insert}; replaces the values of the row that has this key. */
+export async function upsert(store: Store, table: string, key: Row, values: Row): Promise<void> {
+  const keys = Object.keys(key).map(snakeCase).join(', ');
+  const names = Object.keys(values).map(snakeCase);
+  const set = names.map((name) => `${name} = excluded.${name}`).join(', ');
+  await insert(store, table, { ...key, ...values }, `ON CONFLICT (${keys}) DO UPDATE SET ${set}`);
 }
 
 const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -151,12 +146,8 @@ export interface Place {
   readonly store: Store;
   /** Checks whether there is a ledger. */
   readonly exists: () => Promise<boolean>;
-  /** Returns rows of one of its tables, see {@link Reader}; none if there is no ledger. */
-  readonly rows: <Row>(
-    table: Reader<Row>,
-    tail: string,
-    ...parameters: readonly SqlValue[]
-  ) => Promise<Row[]>;
+  /** Returns rows of one of its tables; none if there is no ledger. */
+  readonly rows: <Row>(read: Reader<Row>, tail: string, ...parameters: readonly SqlValue[]) => Promise<Row[]>;
   /** Drops its tables, inside its caller's transaction. */
   readonly drop: () => Promise<void>;
   /** Returns the current time, ISO-8601 in UTC. */
@@ -172,7 +163,7 @@ export interface Place {
 export const EXTERNAL = 'external';
 
 /** Reads the started steps. */
-export const STEPS = reader(T.steps, {
+export const stepRows = reader(T.steps, {
   name: text,
   kind: text,
   /**
@@ -197,31 +188,51 @@ export const STEPS = reader(T.steps, {
 });
 
 /** A started step. */
-export type StepRecord = RowOf<typeof STEPS>;
+export type StepRecord = RowOf<typeof stepRows>;
 
 /** Reads the objects that schema steps created. */
-export const OBJECTS = reader(T.objects, { kind: oneOf('column', 'index', 'version'), name: text });
+export const objectRows = reader(T.objects, { kind: oneOf('column', 'index', 'version'), name: text });
 
 /** An object that a schema step created. */
-export type CreatedObject = RowOf<typeof OBJECTS>;
+export type CreatedObject = RowOf<typeof objectRows>;
 
-/** One run of a backfill. */
-export interface RunRecord {
-  readonly run: number;
-  readonly kind: 'first' | 'catch-up' | 'rescan';
+/** Reads the runs of backfills. */
+export const runRows = reader(T.runs, {
+  run: count,
+  kind: oneOf('first', 'catch-up', 'rescan'),
   /** `superseded`: a rescan has started since. */
-  readonly status: 'running' | 'filled' | 'verified' | 'superseded';
+  status: oneOf('running', 'filled', 'verified', 'superseded'),
   /** Cursor at its start. */
-  readonly startKey: Key | null;
-  readonly watermark: Key | null;
-  readonly cursor: Key | null;
+  startKey: orNull(key),
+  watermark: orNull(key),
+  prefilledCells: orNull(count),
+  startedAt: text,
+  filledAt: orNull(text),
+});
+
+/** Reads the parts of runs that batches are claimed from. */
+export const rangeRows = reader(T.ranges, {
+  run: count,
+  number: count,
+  /** Last key of the range. */
+  endKey: key,
+  /** Last key done in the range, or null before the first key. */
+  cursor: orNull(key),
+  isDone: count,
+  batches: count,
+  rowsScanned: count,
+  cellsFilled: count,
+  cellsSkipped: count,
+});
+
+/** A part of a run. */
+export type RangeRecord = RowOf<typeof rangeRows>;
+
+/** One run of a backfill, with the sums of its ranges. */
+export interface RunRecord
+  extends RowOf<typeof runRows>,
+    Pick<RangeRecord, 'cursor' | 'batches' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped'> {
   readonly prefilledCells: number;
-  readonly batches: number;
-  readonly rowsScanned: number;
-  readonly cellsFilled: number;
-  readonly cellsSkipped: number;
-  readonly startedAt: string;
-  readonly filledAt: string | null;
   /** Whether `prefilledCells` is counted; other workers join only after that. */
   readonly isCounted: boolean;
   /** Fraction of its ranges that are done, if it has several. */
@@ -231,35 +242,8 @@ export interface RunRecord {
 /** Checks whether a run of this status is not verified yet. */
 export const isOpen = (status: RunRecord['status']): boolean => status === 'running' || status === 'filled';
 
-/** The part of a run that a batch is claimed from. */
-export interface Claim {
-  /** Number of the range. */
-  readonly range: number;
-  /** Last key done in the range, or null before the first key. */
-  readonly cursor: Key | null;
-  /** Last key of the range. */
-  readonly end: Key;
-}
-
 /** Maximum rows per batch, whatever the options; also limits what is read of an untrusted ledger. */
 export const MAX_BATCH_ROWS = 1_000_000;
-
-/** Reads the committed batches. */
-export const BATCHES = reader(T.batches, {
-  number: count,
-  run: count,
-  firstKey: key,
-  lastKey: key,
-  rowsScanned: count,
-  cellsFilled: count,
-  cellsSkipped: count,
-  /** Skips that it recorded: one per row that was skipped as a whole, else one per cell. */
-  skips: count,
-  durationMs: real,
-});
-
-/** One committed batch. */
-export type BatchRecord = RowOf<typeof BATCHES>;
 
 /** Cells of one batch with the same columns; `keys` packed as in keys.ts. */
 export interface CellsRecord {

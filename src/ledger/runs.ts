@@ -1,56 +1,35 @@
+import type { Store } from '../db/connection.js';
 import type { LockHolder } from '../db/connector.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
-import type { Key } from './keys.js';
+import { compareKeys, type Key } from './keys.js';
+import type { Ledger } from './ledger.js';
 import {
-  type Claim,
-  count,
+  type Form,
+  form,
   insert,
   isOpen,
-  key,
-  oneOf,
-  orNull,
   type Place,
+  parseList,
+  type RangeRecord,
   type RowOf,
   type RunRecord,
+  rangeRows,
   reader,
-  text,
+  runRows,
+  upsert,
 } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
-const RUNS = reader(T.runs, {
-  run: count,
-  kind: oneOf('first', 'catch-up', 'rescan'),
-  status: oneOf('running', 'filled', 'verified', 'superseded'),
-  startKey: orNull(key),
-  watermark: orNull(key),
-  prefilledCells: orNull(count),
-  startedAt: text,
-  filledAt: orNull(text),
+const verdictRows = reader(T.verifications, {
+  number: form.count,
+  run: form.count,
+  verdict: form.oneOf('pass', 'warn', 'fail'),
+  verifiedAt: form.text,
 });
-const RANGES = reader(T.ranges, {
-  run: count,
-  number: count,
-  endKey: key,
-  cursor: orNull(key),
-  isDone: count,
-  batches: count,
-  rowsScanned: count,
-  cellsFilled: count,
-  cellsSkipped: count,
-});
-
-const VERIFICATIONS = reader(T.verifications, {
-  number: count,
-  run: count,
-  verdict: oneOf('pass', 'warn', 'fail'),
-  verifiedAt: text,
-});
-
-type Range = RowOf<typeof RANGES>;
 
 /** A verdict on a backfill. */
-export type VerificationRecord = RowOf<typeof VERIFICATIONS>;
+export type VerificationRecord = RowOf<typeof verdictRows>;
 
 /** Returns the error for a backfill that another process has changed during this run. */
 export const runConflict = (backfill: string): BackfillError =>
@@ -68,37 +47,31 @@ export const runConflict = (backfill: string): BackfillError =>
  * @see https://www.postgresql.org/docs/current/sql-select.html#SQL-FOR-UPDATE-SHARE SKIP LOCKED
  */
 export function runsIn({ store, rows, timestamp, last }: Place) {
-  const { dialect } = store;
+  const { shared, toCell } = store.dialect.ledger;
 
   /** Returns all runs of a backfill, first to last. */
   async function runs(backfill: string): Promise<RunRecord[]> {
-    const found = await rows(RUNS, 'WHERE backfill = ? ORDER BY run', backfill);
+    const found = await rows(runRows, 'WHERE backfill = ? ORDER BY run', backfill);
     if (found.length === 0) return [];
-    const byRun = new Map<number, Range[]>();
-    for (const range of await RANGES.all(store, 'WHERE backfill = ? ORDER BY run, number', backfill)) {
-      const own = byRun.get(range.run);
-      if (own) own.push(range);
-      else byRun.set(range.run, [range]);
-    }
-    return found.map((run) => whole(run, byRun.get(run.run) ?? []));
+    const ranges = new Map<number, RangeRecord[]>(found.map(({ run }) => [run, []]));
+    for (const range of await rangeRows(store, 'WHERE backfill = ? ORDER BY run, number', backfill))
+      ranges.get(range.run)?.push(range);
+    return found.map((run) => whole(run, ranges.get(run.run) ?? []));
   }
 
   /** Finishes a run if all its ranges are done. Returns whether they are. */
   async function finishRunIfExhausted(backfill: string, run: number): Promise<boolean> {
     const open = `SELECT 1 AS open FROM ${T.ranges} WHERE backfill = ? AND run = ? AND is_done = 0 LIMIT 1`;
     if ((await store.get(open, backfill, run)) !== undefined) return false;
-    await store.run(
-      `UPDATE ${T.runs} SET status = 'filled', filled_at = ? WHERE backfill = ? AND run = ? AND status = 'running'`,
-      timestamp(),
-      backfill,
-      run,
-    );
+    const finish = `UPDATE ${T.runs} SET status = 'filled', filled_at = ?
+      WHERE backfill = ? AND run = ? AND status = 'running'`;
+    await store.run(finish, timestamp(), backfill, run);
     return true;
   }
 
   /** Returns the last `limit` verdicts on a backfill, first to last. */
   const verdicts = async (backfill: string, limit: number): Promise<VerificationRecord[]> =>
-    (await rows(VERIFICATIONS, 'WHERE backfill = ? ORDER BY number DESC LIMIT ?', backfill, limit)).reverse();
+    (await rows(verdictRows, 'WHERE backfill = ? ORDER BY number DESC LIMIT ?', backfill, limit)).reverse();
 
   /** Returns the last verdict on a backfill, or undefined. */
   const lastVerification = async (backfill: string): Promise<VerificationRecord | undefined> =>
@@ -111,7 +84,7 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
     lastVerification,
 
     /** Whether several processes can work on one run. */
-    isShared: dialect.ledger.shared !== undefined,
+    isShared: shared !== undefined,
 
     /** Returns the last run of a backfill, or undefined. */
     lastRun: async (backfill: string): Promise<RunRecord | undefined> => (await runs(backfill)).at(-1),
@@ -128,19 +101,12 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
     ): Promise<void> {
       await insert(store, T.runs, {
         ...{ backfill, run, kind, status: 'running', startedAt: timestamp() },
-        ...{ startKey: dialect.ledger.toCell(startKey), watermark: dialect.ledger.toCell(watermark) },
+        ...{ startKey: toCell(startKey), watermark: toCell(watermark) },
       });
       await store.run(`DELETE FROM ${T.ranges} WHERE backfill = ? AND run = ?`, backfill, run); // left over if its run's row was lost
       for (const [i, end] of ends.entries()) {
-        const start = dialect.ledger.toCell(ends[i - 1] ?? startKey);
-        const range = {
-          backfill,
-          run,
-          number: i + 1,
-          startKey: start,
-          endKey: dialect.ledger.toCell(end),
-          cursor: start,
-        };
+        const cursor = toCell(ends[i - 1] ?? startKey);
+        const range = { backfill, run, number: i + 1, startKey: cursor, endKey: toCell(end), cursor };
         await insert(store, T.ranges, range);
       }
     },
@@ -153,12 +119,8 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
 
     /** Records the number of cells that held their derived value before the run. */
     async setPrefilledCells(backfill: string, run: number, cells: number): Promise<void> {
-      await store.run(
-        `UPDATE ${T.runs} SET prefilled_cells = ? WHERE backfill = ? AND run = ?`,
-        cells,
-        backfill,
-        run,
-      );
+      const sql = `UPDATE ${T.runs} SET prefilled_cells = ? WHERE backfill = ? AND run = ?`;
+      await store.run(sql, cells, backfill, run);
     },
 
     /**
@@ -173,37 +135,32 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
       backfill: string,
       { run }: RunRecord,
       cursor: Key | null,
-    ): Promise<Claim | 'exhausted' | 'contended'> {
+    ): Promise<RangeRecord | 'exhausted' | 'contended'> {
       const open = 'WHERE backfill = ? AND run = ? AND is_done = 0';
-      const range = await RANGES.first(
+      const tail = `${open} ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1`;
+      const [range] = await rangeRows(
         store,
-        `${open} ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1 ${dialect.ledger.shared?.skipLocked ?? ''}`,
+        `${tail} ${shared?.skipLocked ?? ''}`,
         backfill,
         run,
         last.range,
       );
       if (!range) {
-        const isClaimed =
-          dialect.ledger.shared !== undefined &&
-          (await RANGES.first(store, `${open} LIMIT 1`, backfill, run));
-        return isClaimed ? 'contended' : 'exhausted';
+        const claimed = shared ? await rangeRows(store, `${open} LIMIT 1`, backfill, run) : [];
+        return claimed.length > 0 ? 'contended' : 'exhausted';
       }
-      if (!dialect.ledger.shared && range.cursor !== cursor) throw runConflict(backfill);
+      if (!shared && range.cursor !== cursor) throw runConflict(backfill);
       last.range = range.number;
-      return { range: range.number, cursor: range.cursor, end: range.endKey };
+      return range;
     },
 
     /** Returns the process with the oldest claim, or undefined. */
-    claimHolder: async (): Promise<LockHolder | undefined> => await dialect.ledger.shared?.claimHolder(store),
+    claimHolder: async (): Promise<LockHolder | undefined> => await shared?.claimHolder(store),
 
     /** Marks a claimed range as done, inside the batch's transaction. Returns whether its run is done as well. */
-    async finishClaim(backfill: string, { run }: RunRecord, { range }: Claim): Promise<boolean> {
-      await store.run(
-        `UPDATE ${T.ranges} SET is_done = 1 WHERE backfill = ? AND run = ? AND number = ?`,
-        backfill,
-        run,
-        range,
-      );
+    async finishClaim(backfill: string, { run, number }: RangeRecord): Promise<boolean> {
+      const sql = `UPDATE ${T.ranges} SET is_done = 1 WHERE backfill = ? AND run = ? AND number = ?`;
+      await store.run(sql, backfill, run, number);
       return await finishRunIfExhausted(backfill, run);
     },
 
@@ -224,30 +181,24 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
       checks: unknown,
     ): Promise<void> {
       const number = ((await lastVerification(backfill))?.number ?? 0) + 1;
-      const verification = {
-        backfill,
-        number,
-        run,
-        verdict,
-        verifiedAt: timestamp(),
-        checks: JSON.stringify(checks),
-      };
-      await insert(store, T.verifications, verification);
+      await insert(store, T.verifications, {
+        ...{ backfill, number, run, verdict },
+        ...{ verifiedAt: timestamp(), checks: JSON.stringify(checks) },
+      });
       if (verdict === 'fail') return;
-      await store.run(
-        `UPDATE ${T.runs} SET status = 'verified' WHERE backfill = ? AND run <= ? AND status = 'filled'`,
-        backfill,
-        run,
-      );
+      const verify = `UPDATE ${T.runs} SET status = 'verified'
+        WHERE backfill = ? AND run <= ? AND status = 'filled'`;
+      await store.run(verify, backfill, run);
     },
   };
 }
 
 /** Combines a run and its ranges. Its cursor is that of the first open range. */
-function whole(run: RowOf<typeof RUNS>, ranges: readonly Range[]): RunRecord {
+function whole(run: RowOf<typeof runRows>, ranges: readonly RangeRecord[]): RunRecord {
   const current = ranges.find(({ isDone }) => isDone === 0) ?? ranges.at(-1);
   const sum = (of: 'batches' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped'): number =>
     ranges.reduce((total, range) => total + range[of], 0);
+  const done = ranges.filter(({ isDone }) => isDone === 1).length;
   return {
     ...run,
     cursor: current ? current.cursor : run.startKey,
@@ -257,8 +208,70 @@ function whole(run: RowOf<typeof RUNS>, ranges: readonly Range[]): RunRecord {
     rowsScanned: sum('rowsScanned'),
     cellsFilled: sum('cellsFilled'),
     cellsSkipped: sum('cellsSkipped'),
-    ...(ranges.length > 1
-      ? { share: ranges.filter(({ isDone }) => isDone === 1).length / ranges.length }
-      : {}),
+    ...(ranges.length > 1 ? { share: done / ranges.length } : {}),
   };
+}
+
+/** A cell: a column of a row. */
+export type Cell = readonly [column: string, key: Key];
+
+/** Maximum number of cells to probe. */
+export const PROBES = 16;
+
+/** Cells as JSON; more than this package picks are refused, because the ledger is untrusted. */
+const probes: Form<readonly Cell[]> = (json) => {
+  const list = parseList(json);
+  if (!list || list.length > PROBES) return undefined;
+  const cells = list.map(readProbe);
+  return cells.every((cell) => cell !== undefined) ? cells : undefined;
+};
+
+function readProbe(cell: unknown): Cell | undefined {
+  const [column, key] = Array.isArray(cell) ? (cell as unknown[]) : [];
+  if (typeof column !== 'string' || typeof key !== 'string') return undefined;
+  if (key.startsWith("'")) return [column, key.slice(1)];
+  return /^-?\d{1,19}$/.test(key) ? [column, BigInt.asIntN(64, BigInt(key))] : undefined;
+}
+
+const tableRows = reader(T.tables, {
+  /** Identity at the last search from the first key. */
+  identity: form.text,
+  /** Last run that had started by then. */
+  run: form.count,
+  /** Last key searched; null if the table was empty. */
+  watermark: form.orNull(form.key),
+  /** A few filled cells, spread over the keys. */
+  probes,
+});
+
+/** The table that a backfill has filled. */
+export type FilledTable = RowOf<typeof tableRows>;
+
+/** Returns the record of a backfill's table, or undefined. */
+export async function filledTable(store: Store, backfill: string): Promise<FilledTable | undefined> {
+  if (!(await store.dialect.hasTable(store, T.tables))) return undefined;
+  return (await tableRows(store, 'WHERE backfill = ?', backfill))[0];
+}
+
+/** Records a backfill's table. Drops probes past its watermark: their rows no longer exist. */
+export async function recordTable(
+  store: Store,
+  backfill: string,
+  { identity, run, watermark: last, probes }: FilledTable,
+): Promise<void> {
+  const cells = probes
+    .filter(([, key]) => last !== null && compareKeys(key, last) <= 0)
+    .map(([column, key]) => [column, typeof key === 'string' ? `'${key}` : String(key)]);
+  const watermark = store.dialect.ledger.toCell(last);
+  await upsert(store, T.tables, { backfill }, { identity, run, watermark, probes: JSON.stringify(cells) });
+}
+
+/**
+ * Returns the last key up to which a backfill's rows were searched: the watermark of its last run, unless a later search found that
+ * keys had restarted.
+ */
+export async function lookedUpTo(store: Store, ledger: Ledger, backfill: string): Promise<Key | null> {
+  const last = await ledger.lastRun(backfill);
+  const table = await filledTable(store, backfill);
+  return (table && table.run === last?.run ? table.watermark : last?.watermark) ?? null;
 }

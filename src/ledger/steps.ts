@@ -1,21 +1,22 @@
 import type { UmzugStorage } from 'umzug';
+import type { Store } from '../db/connection.js';
 import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
-
-import { english, type Message, msg, withTexts } from '../messages/message.js';
-
+import { type Message, msg } from '../messages/message.js';
 import { PACKAGE_VERSION } from '../package.js';
-import { fingerprint, type Step } from '../steps/step.js';
-import { compareVersions, parseVersion } from '../version.js';
 import type { Ledger } from './ledger.js';
 import {
   type CreatedObject,
   EXTERNAL,
+  form,
   insert,
-  OBJECTS,
+  objectRows,
   type Place,
-  STEPS,
+  type RowOf,
+  reader,
   type StepRecord,
+  stepRows,
+  upsert,
 } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
@@ -25,11 +26,17 @@ const BACKFILL_TABLES: readonly string[] = [
   ...[T.declarations, T.kept],
 ];
 
+const KEPT_REASONS = ['gone', 'underivable'] as const;
+
+type KeptReason = (typeof KEPT_REASONS)[number];
+
+const keptRows = reader(T.kept, { reason: form.oneOf(...KEPT_REASONS), cells: form.count });
+
 /** Returns the ledger's functions for steps and the objects that they created. */
 export function stepsIn({ store, rows, drop, timestamp }: Place) {
   /** Returns all started steps, by name in code unit order. */
   const steps = async (): Promise<StepRecord[]> =>
-    (await rows(STEPS, '')).sort((a, b) => (a.name < b.name ? -1 : 1));
+    (await rows(stepRows, '')).sort((a, b) => (a.name < b.name ? -1 : 1));
 
   async function countObjects(step: string, change: number): Promise<void> {
     await store.run(`UPDATE ${T.steps} SET object_count = object_count + ? WHERE name = ?`, change, step);
@@ -40,35 +47,26 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
 
     /** Returns a step, or undefined if it was not started. */
     step: async (name: string): Promise<StepRecord | undefined> =>
-      (await rows(STEPS, 'WHERE name = ?', name))[0],
+      (await rows(stepRows, 'WHERE name = ?', name))[0],
 
     /** Marks a step as being applied. Creates a missing ledger. */
     async beginStep(step: Pick<StepRecord, 'name' | 'kind' | 'fingerprint'>): Promise<void> {
       await store.dialect.ledger.make(store);
-      await store.run(
-        `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at, object_count)
+      const sql = `INSERT INTO ${T.steps}
+          (name, kind, status, fingerprint, package_version, started_at, object_count)
         VALUES (?, ?, 'applying', ?, ?, ?, (SELECT count(*) FROM ${T.objects} WHERE step = ?))
         ON CONFLICT (name) DO UPDATE SET status = 'applying', fingerprint = excluded.fingerprint, kept_cells = 0,
-          reverted_cells = 0`,
-        step.name,
-        step.kind,
-        step.fingerprint,
-        PACKAGE_VERSION,
-        timestamp(),
-        step.name,
-      );
-      await store.run(`DELETE FROM ${T.kept} WHERE backfill = ?`, step.name); // left over from an interrupted `down`
+          reverted_cells = 0`;
+      const { name, kind } = step;
+      await store.run(sql, name, kind, step.fingerprint, PACKAGE_VERSION, timestamp(), name);
+      await store.run(`DELETE FROM ${T.kept} WHERE backfill = ?`, name); // left over from an interrupted `down`
     },
 
     /** Marks a step as applied. */
     async finishStep(name: string, durationMs: number): Promise<void> {
-      await store.run(
-        `UPDATE ${T.steps} SET status = 'applied', applied_at = ?, duration_ms = duration_ms + ?
-        WHERE name = ? AND status = 'applying'`,
-        timestamp(),
-        Math.round(durationMs),
-        name,
-      );
+      const sql = `UPDATE ${T.steps} SET status = 'applied', applied_at = ?, duration_ms = duration_ms + ?
+        WHERE name = ? AND status = 'applying'`;
+      await store.run(sql, timestamp(), Math.round(durationMs), name);
     },
 
     /** Marks a step as being reverted. */
@@ -76,14 +74,25 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
       await store.run(`UPDATE ${T.steps} SET status = 'reverting' WHERE name = ?`, name);
     },
 
-    /** Adds to a revert's counts. */
-    async countReverted(name: string, reverted: number, kept: number): Promise<void> {
-      await store.run(
-        `UPDATE ${T.steps} SET reverted_cells = reverted_cells + ?, kept_cells = kept_cells + ? WHERE name = ?`,
-        reverted,
-        kept,
-        name,
-      );
+    /** Adds to a revert's counts; cells that it keeps for another reason than a change are counted by reason. */
+    async countReverted(
+      name: string,
+      cells: Readonly<Record<'reverted' | 'kept' | KeptReason, number>>,
+    ): Promise<void> {
+      const counts = 'reverted_cells = reverted_cells + ?, kept_cells = kept_cells + ?';
+      await store.run(`UPDATE ${T.steps} SET ${counts} WHERE name = ?`, cells.reverted, cells.kept, name);
+      const add = `INSERT INTO ${T.kept} AS k (backfill, reason, cells) VALUES (?, ?, ?)
+        ON CONFLICT (backfill, reason) DO UPDATE SET cells = k.cells + excluded.cells`;
+      for (const reason of KEPT_REASONS)
+        if (cells[reason] !== 0) await store.run(add, name, reason, cells[reason]);
+    },
+
+    /** Returns the number of cells that the `down` in progress has kept for another reason than a change, by reason. */
+    async keptCells(backfill: string): Promise<Record<KeptReason, number>> {
+      const kept = { gone: 0, underivable: 0 };
+      for (const { reason, cells } of await keptRows(store, 'WHERE backfill = ?', backfill))
+        kept[reason] = cells;
+      return kept;
     },
 
     /** Deletes a step with all its rows. Drops the ledger with the last step. */
@@ -97,14 +106,12 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
 
     /** Returns the objects that a schema step created. */
     objects: async (step: string): Promise<CreatedObject[]> =>
-      await rows(OBJECTS, 'WHERE step = ? ORDER BY kind, name', step),
+      await rows(objectRows, 'WHERE step = ? ORDER BY kind, name', step),
 
     /** Records an object that a step created. */
     async addObject(step: string, { kind, name }: CreatedObject): Promise<void> {
-      await countObjects(
-        step,
-        await insert(store, T.objects, { step, kind, name }, 'ON CONFLICT DO NOTHING'),
-      );
+      const added = await insert(store, T.objects, { step, kind, name }, 'ON CONFLICT DO NOTHING');
+      await countObjects(step, added);
     },
 
     /** Deletes the record of an object. */
@@ -115,13 +122,11 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
 
     /** Returns a message per step whose objects do not match its row. */
     async objectInconsistencies(): Promise<Message[]> {
-      return (
-        await store.pluck<string>(
-          `SELECT s.name FROM ${T.steps} AS s LEFT JOIN ${T.objects} AS o ON o.step = s.name
-          GROUP BY s.name HAVING s.object_count <> count(o.name)
-          UNION SELECT step FROM ${T.objects} WHERE step NOT IN (SELECT name FROM ${T.steps}) ORDER BY 1`,
-        )
-      ).map((step) => msg('The objects of {step} do not match its row', { step }));
+      const sql = `SELECT s.name FROM ${T.steps} AS s LEFT JOIN ${T.objects} AS o ON o.step = s.name
+        GROUP BY s.name HAVING s.object_count <> count(o.name)
+        UNION SELECT step FROM ${T.objects} WHERE step NOT IN (SELECT name FROM ${T.steps}) ORDER BY 1`;
+      const names = await store.pluck<string>(sql);
+      return names.map((step) => msg('The objects of {step} do not match its row', { step }));
     },
   };
 }
@@ -165,24 +170,17 @@ function requireStepState(isAsExpected: boolean, name: string): void {
  * @param direction the command that umzug runs
  */
 export async function executedNames(ledger: Ledger, direction: 'up' | 'down'): Promise<string[]> {
-  return (
-    await filterEach(
-      await ledger.steps(),
-      async ({ name, status }) =>
-        direction === 'down' ||
-        status === 'reverting' ||
-        (status === 'applied' && !(await ledger.isUnverified(name))),
-    )
-  ).map(({ name }) => name);
+  const isExecuted = async ({ name, status }: StepRecord): Promise<boolean> =>
+    direction === 'down' ||
+    status === 'reverting' ||
+    (status === 'applied' && !(await ledger.isUnverified(name)));
+  return (await filterEach(await ledger.steps(), isExecuted)).map(({ name }) => name);
 }
 
 /** Records that a migration is executed, unless it is recorded already: our steps write their own rows. */
 export async function logMigration(ledger: Ledger, name: string): Promise<void> {
   const record = await ledger.step(name);
-  if (record) {
-    requireStepState(record.status === 'applied', name);
-    return;
-  }
+  if (record) return requireStepState(record.status === 'applied', name);
   await ledger.beginStep({ name, kind: EXTERNAL, fingerprint: '' });
   await ledger.finishStep(name, 0);
 }
@@ -195,84 +193,40 @@ export async function unlogMigration(ledger: Ledger, name: string): Promise<void
   await ledger.deleteStep(name);
 }
 
-/** A difference between the steps on disk and those in the ledger. */
-export interface Drift {
-  readonly step: string;
-  readonly kind: 'changed' | 'inserted' | 'gone';
-  /** The difference, in one English sentence. */
-  readonly text: string;
-  /** The text as data, for other languages. Not enumerable. */
-  readonly texts: { readonly text: Message };
+const declarationRows = reader(T.declarations, {
+  firstBatch: form.count,
+  /** Fingerprint of the step at that time. */
+  fingerprint: form.text,
+  /** The declaration as JSON, without its function. */
+  declaration: form.text,
+  /** Text of its function, or null. */
+  process: form.orNull(form.text),
+});
+
+/** The declaration that filled the batches of a backfill, from one of them on. */
+export type DeclarationRecord = RowOf<typeof declarationRows>;
+
+/** Returns the declarations that filled a backfill, first to last. */
+export async function readDeclarations(store: Store, backfill: string): Promise<DeclarationRecord[]> {
+  if (!(await store.dialect.hasTable(store, T.declarations))) return [];
+  return await declarationRows(store, 'WHERE backfill = ? ORDER BY first_batch', backfill);
 }
 
-const drift = (step: string, kind: Drift['kind'], text: Message): Drift =>
-  withTexts({ step, kind, text: english(text) }, { text });
-
-/**
- * Finds started steps that have changed since or whose file no longer exists, and pending ones that sort before an applied one. Skips
- * external migrations.
- */
-export function findDrift(steps: readonly Step[], records: readonly StepRecord[]): Drift[] {
-  const known = new Map(records.map((record) => [record.name, record]));
-  const own = records.filter(({ kind }) => kind !== EXTERNAL);
-  const lastApplied = own.filter(({ status }) => status === 'applied').at(-1)?.name;
-  const drifts: Drift[] = [];
-  for (const step of steps) {
-    const record = known.get(step.name);
-    if (record && record.fingerprint !== fingerprint(step)) {
-      const text =
-        record.status === 'applying'
-          ? msg('The step {step} has changed since it was started', { step: step.name })
-          : msg('The step {step} has changed since it was applied', { step: step.name });
-      drifts.push(drift(step.name, 'changed', text));
-    }
-    if (!record && lastApplied !== undefined && step.name < lastApplied) {
-      const text = msg('The step {step} is new, but sorts before {other}, which is applied', {
-        step: step.name,
-        other: lastApplied,
-      });
-      drifts.push(drift(step.name, 'inserted', text));
-    }
-  }
-  for (const { name, status } of own) {
-    if (steps.some((step) => step.name === name)) continue;
-    const text =
-      status === 'applied'
-        ? msg('The step {step} is applied, but its file is missing', { step: name })
-        : msg('The step {name} is not finished, and its file is missing', { name });
-    drifts.push(drift(name, 'gone', text));
-  }
-  return drifts;
-}
+/** Records the declaration that fills the batches from `firstBatch` on, inside its caller's transaction. */
+export const noteDeclaration = async (
+  store: Store,
+  backfill: string,
+  { firstBatch, ...values }: DeclarationRecord,
+): Promise<void> => await upsert(store, T.declarations, { backfill, firstBatch }, values);
 
 /**
- * Refuses a store on which a newer version of this package has started a step: this one may not understand its rows.
- *
- * @throws {BackfillError} `PACKAGE_TOO_OLD`
+ * Deletes the declarations that filled no remaining batch, inside its caller's transaction: later batches may get the same numbers.
  */
-export function refuseNewerPackage(records: readonly StepRecord[]): void {
-  const own = parseVersion(PACKAGE_VERSION);
-  for (const { name, packageVersion } of records) {
-    const other = parseVersion(packageVersion);
-    if (!own || !other || compareVersions(other, own) <= 0) continue;
-    throw new BackfillError(
-      'PACKAGE_TOO_OLD',
-      msg('The step {step} was started by version {other} of this package; this is version {own}', {
-        step: name,
-        other: packageVersion,
-        own: PACKAGE_VERSION,
-      }),
-      msg('Install that version, or a newer one: npm install umzug-backfill@{version}', {
-        version: packageVersion,
-      }),
-    );
-  }
+export async function forgetDeclarations(store: Store, backfill: string, lastBatch: number): Promise<void> {
+  const sql = `DELETE FROM ${T.declarations} WHERE backfill = ? AND first_batch > ?`;
+  await store.run(sql, backfill, lastBatch + 1); // recorded before the first batch of its run
 }
 
-/** Throws `STEP_DRIFTED` with the first drift, if there is one. */
-export function refuseDrift(
-  [first]: readonly Drift[],
-  hint: Message = msg('Restore the step files as they were applied, or run it again without --strict'),
-): void {
-  if (first) throw new BackfillError('STEP_DRIFTED', first.texts.text, hint);
-}
+/** Returns the declaration that filled a batch, or undefined if it is not recorded. */
+export const declarationOf = (records: readonly DeclarationRecord[], batch: number) =>
+  records.findLast(({ firstBatch }) => firstBatch <= batch);

@@ -9,8 +9,7 @@ import {
   requireSameDeclaration,
 } from '../engine/filled-by.js';
 import { BackfillError } from '../errors.js';
-import type { Ledger } from '../ledger/ledger.js';
-import { type Drift, refuseDrift } from '../ledger/steps.js';
+import { type Drift, type Ledger, refuseDrift } from '../ledger/ledger.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';

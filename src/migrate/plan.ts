@@ -8,7 +8,7 @@ import type { ValuesLeft } from '../engine/run-options.js';
 import { warning } from '../engine/run-options.js';
 import { planSchemaStep, reverseStatements } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import type { Drift } from '../ledger/steps.js';
+import type { Drift } from '../ledger/ledger.js';
 import type { Message } from '../messages/message.js';
 import { RUN_OPTIONS } from '../option-table.js';
 import { countValuesLeft, requireSteadiness } from '../run/run-checks.js';

@@ -5,9 +5,15 @@ import { absentColumns } from '../engine/inspect.js';
 import { sqliteConnector } from '../engine/sqlite/dialect.js';
 import { isStoreError } from '../engine-errors.js';
 import { BackfillError, toBackfillError } from '../errors.js';
-import { type Ledger, openLedger, requireKnownFormat } from '../ledger/ledger.js';
+import {
+  type Drift,
+  findDrift,
+  type Ledger,
+  openLedger,
+  refuseDrift,
+  requireKnownFormat,
+} from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';
-import { type Drift, findDrift, refuseDrift } from '../ledger/steps.js';
 import { msg } from '../messages/message.js';
 import { checkRequirements } from '../run/schema.js';
 import type { BackfillDefinition } from '../steps/define.js';

@@ -1,8 +1,7 @@
 import type { LockState, StoreConnector } from '../db/connector.js';
 import { mapEach } from '../each.js';
-import type { Ledger } from '../ledger/ledger.js';
+import type { Drift, Ledger } from '../ledger/ledger.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
-import type { Drift } from '../ledger/steps.js';
 import { probeCatchUp } from '../run/waiting.js';
 import { inStep } from '../steps/step.js';
 import { orphansOf } from './declared.js';

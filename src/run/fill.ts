@@ -63,7 +63,7 @@ async function fillNextBatch(
   const columns = backfill.columns.map((column) => column.name);
   // Read in the transaction, so that a lock of another program is waited for with the retries of the batch.
   const hasTriggers = (await tx.dialect.updateTriggers(tx, backfill.table, columns)).length > 0;
-  const { after, upTo } = request.window ?? { after: claim.cursor, upTo: claim.end };
+  const { after, upTo } = request.window ?? { after: claim.cursor, upTo: claim.endKey };
   const filled = await tx.dialect.fillBatch(tx, backfill, {
     cursor: after,
     watermark: upTo,
@@ -82,8 +82,8 @@ async function fillNextBatch(
     if (request.cursor === run.cursor && !hasTriggers) await requireFixedPoint(tx, ledger, backfill, number);
     if (request.rejected) await stopOnRejections(ledger, backfill, run, request.rejected);
   }
-  const isLast = upTo === claim.end && (!batch || batch.isLast);
-  return { batch, isDone: isLast && (await ledger.finishClaim(name, run, claim)) };
+  const isLast = upTo === claim.endKey && (!batch || batch.isLast);
+  return { batch, isDone: isLast && (await ledger.finishClaim(name, claim)) };
 }
 
 /**

@@ -6,10 +6,10 @@ import { rowByRow } from '../engine/expressions.js';
 import { type Filler, fillersOf, withoutValues } from '../engine/filled-by.js';
 import { absentCells } from '../engine/inspect.js';
 import type { RunOptions } from '../engine/run-options.js';
-import { countKept, forgetDeclarations, readKept } from '../ledger/backfills.js';
 import { type CellPart, earlierCells } from '../ledger/cells.js';
 import type { KeySpan } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { forgetDeclarations } from '../ledger/steps.js';
 import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { commitBatch, type Loop, withBatchEvents } from './batches.js';
@@ -44,9 +44,7 @@ async function revertOne(
     if (filler.backfill === backfill) await revert(runs);
     else await rowByRow(tx, runs, revert, async (run) => await revert([run], false));
   }
-  await ledger.countReverted(name, found.reverted, found.kept);
-  await countKept(tx, name, 'gone', found.gone);
-  await countKept(tx, name, 'underivable', found.underivable);
+  await ledger.countReverted(name, found);
   await ledger.removeBatch(name, number);
   await forgetDeclarations(tx, name, await ledger.lastBatch(name));
   return found;
@@ -105,7 +103,7 @@ export async function revertBackfillStep(
   return await store.write(async (tx) => {
     const own = ledger.in(tx);
     const record = await own.step(backfill.name);
-    const kept = await readKept(tx, backfill.name);
+    const kept = await own.keptCells(backfill.name);
     await own.deleteStep(backfill.name);
     return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0, ...kept };
   });

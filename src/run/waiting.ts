@@ -3,10 +3,10 @@ import { foldCase } from '../db/sql.js';
 import { withFailingRow } from '../engine/expressions.js';
 import { absentColumns } from '../engine/inspect.js';
 import { hasEmptyCell, hasRowsToCatchUp, type WaitingSkips } from '../engine/rows.js';
-import { type Cell, type FilledTable, filledTable, lookedUpTo, recordTable } from '../ledger/backfills.js';
 import { pickProbes } from '../ledger/cells.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { type Cell, type FilledTable, filledTable, lookedUpTo, recordTable } from '../ledger/runs.js';
 import type { Backfill } from '../steps/define.js';
 
 /** The search for rows that a backfill has not filled yet. */

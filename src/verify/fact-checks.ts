@@ -42,14 +42,12 @@ export function coverage(
     const { name: column, filled, fillable, pendingCatchUp, rejected, noValue } = facts;
     const share = percent(filled, rowsInScope);
     const values = { column, filled: count(filled), rows: count(rowsInScope), percent: share };
+    const required = { ...values, minimum: minCoverage };
     return [
       minCoverage !== undefined && share < minCoverage
         ? finding(
             'fail',
-            msg('{column}: {filled} of {rows} filled ({percent}%), below the required {minimum}%', {
-              ...values,
-              minimum: minCoverage,
-            }),
+            msg('{column}: {filled} of {rows} filled ({percent}%), below the required {minimum}%', required),
           )
         : pass(msg('{column}: {filled} of {rows} filled ({percent}%)', values)),
       ...fail(fillable, (cells) =>
@@ -98,13 +96,9 @@ export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
   const filled = facts.columns.reduce((sum, column) => sum + column.filled, 0);
   const { thisRun, rewritten, earlierRun, application, declaredOtherwise, underivable } = facts.mismatches;
   const equal = Object.values(facts.mismatches).reduce((rest, { count: cells }) => rest - cells, filled);
+  const shown = { equal: count(equal), filled: count(filled) };
   const findings = [
-    pass(
-      msg('{equal} of {filled} filled cells equal the derived value', {
-        equal: count(equal),
-        filled: count(filled),
-      }),
-    ),
+    pass(msg('{equal} of {filled} filled cells equal the derived value', shown)),
     ...fail(thisRun, (cells) =>
       msg('{cells} cells filled by the run being verified differ from the derived value', { cells }),
     ),
@@ -120,9 +114,7 @@ export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
       msg('{cells} cells hold the value that an earlier definition of the backfill derived', { cells }),
     ),
     ...warn(underivable, (cells) =>
-      msg('{cells} cells cannot be compared: what filled them is no longer available', {
-        cells,
-      }),
+      msg('{cells} cells cannot be compared: what filled them is no longer available', { cells }),
     ),
     ...warn(application, (cells) =>
       msg('{cells} cells written by the application hold another value', { cells }),
@@ -157,15 +149,11 @@ export function groups({ checks: { groupBy } }: Backfill, facts: ScanFacts): Che
       percent: percent(filled[i] ?? 0, total),
     })),
   }));
-  const findings = rows.map(({ name, total, columns }) =>
-    pass(
-      msg('{group}: {rows} rows, {columns}', {
-        group: groupName(name, groupBy),
-        rows: count(total),
-        columns: columns.map((column) => `${column.name} ${count(column.filled)} (${column.percent}%)`),
-      }),
-    ),
-  );
+  const findings = rows.map(({ name, total, columns }) => {
+    const shares = columns.map((column) => `${column.name} ${count(column.filled)} (${column.percent}%)`);
+    const values = { group: groupName(name, groupBy), rows: count(total), columns: shares };
+    return pass(msg('{group}: {rows} rows, {columns}', values));
+  });
   const stats = {
     column: groupBy ?? null,
     groups: rows.map(({ name, total, columns }) => ({
@@ -196,25 +184,21 @@ export function timestamps({ checks, columns }: Backfill, facts: ScanFacts): Che
     fallbackOf(columns.find((column) => column.name === name)?.value);
   const judged = checks.timestamps ? facts.columns : [];
   const findings = judged.flatMap(({ name: column, timestamps: found }): CheckFinding[] => {
-    const { min, max, invalid, future } = found;
+    const { invalid, future } = found;
+    const { min, max } = found.extremes;
     const [valid, fallback] = [count(found.valid), fallbackFor(column)];
+    const fromFallback = { column, rows: count(found.fromFallback), valid, fallback };
     return [
-      min && max
-        ? pass(
-            msg('{column}: {from} to {to}; {without} of {valid} without offset, read as UTC', {
+      pass(
+        min && max
+          ? msg('{column}: {from} to {to}; {without} of {valid} without offset, read as UTC', {
               ...{ column, from: min.text, to: max.text, without: count(found.withoutOffset), valid },
-            }),
-          )
-        : pass(msg('{column}: no timestamps', { column })),
+            })
+          : msg('{column}: no timestamps', { column }),
+      ),
       ...(fallback === undefined
         ? []
-        : [
-            pass(
-              msg('{column}: {rows} of {valid} hold the value of the fallback {fallback}', {
-                ...{ column, rows: count(found.fromFallback), valid, fallback },
-              }),
-            ),
-          ]),
+        : [pass(msg('{column}: {rows} of {valid} hold the value of the fallback {fallback}', fromFallback))]),
       ...warn(invalid, (values) => msg('{values} values of {column} are not timestamps', { values, column })),
       ...warn(future, (values) => msg('{values} values of {column} are in the future', { values, column })),
     ];
@@ -231,8 +215,8 @@ export function timestamps({ checks, columns }: Backfill, facts: ScanFacts): Che
   const stats = {
     columns: facts.columns.map(({ name, timestamps: found }) => ({
       name,
-      min: found.min?.text ?? null,
-      max: found.max?.text ?? null,
+      min: found.extremes.min?.text ?? null,
+      max: found.extremes.max?.text ?? null,
       valid: found.valid,
       withoutOffset: found.withoutOffset,
       fromFallback: found.fromFallback,
@@ -277,20 +261,14 @@ export function nulls({ columns }: Backfill, facts: ScanFacts): CheckResult {
 export async function lag(store: Store, { checks }: Backfill, facts: ScanFacts): Promise<CheckResult> {
   const stats = await lagFigures(store, facts.lag);
   const title = msg('Lag');
-  if (!stats || !checks.lag)
-    return checkResult(
-      'lag',
-      title,
-      [checks.lag ? pass(msg('No row has both timestamps')) : notConfigured()],
-      {},
-    );
+  if (!stats || !checks.lag) {
+    const found = checks.lag ? pass(msg('No row has both timestamps')) : notConfigured();
+    return checkResult('lag', title, [found], {});
+  }
   const { p50Seconds: p50, p95Seconds: p95, p99Seconds: p99, maxSeconds: max, slowest } = stats;
+  const values = { ...checks.lag, rows: count(stats.count), p50, p95, p99, max };
   const findings = [
-    pass(
-      msg('{from} to {to}: {rows} rows, p50 {p50} s, p95 {p95} s, p99 {p99} s, max {max} s', {
-        ...{ ...checks.lag, rows: count(stats.count), p50, p95, p99, max },
-      }),
-    ),
+    pass(msg('{from} to {to}: {rows} rows, p50 {p50} s, p95 {p95} s, p99 {p99} s, max {max} s', values)),
     pass(msg('Slowest: {rows}', { rows: slowest.map(({ key, seconds }) => `${key} (${seconds} s)`) })),
   ];
   return checkResult('lag', title, findings, { ...stats });

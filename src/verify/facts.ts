@@ -1,6 +1,6 @@
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { MAX_SAMPLES } from './check.js';
-import { emptyLags, type LagFacts, mergeLags } from './times.js';
+import { emptyLags, mergeLags } from './times.js';
 
 /** A number of rows or cells, with the lowest of their keys in ascending order. */
 export interface SampledCount {
@@ -8,8 +8,10 @@ export interface SampledCount {
   readonly keys: Key[];
 }
 
+const emptyCount = (): SampledCount => ({ count: 0, keys: [] });
+
 /** A timestamp as text, and as Unix time in milliseconds. */
-export interface TimestampBound {
+interface TimestampBound {
   readonly text: string;
   readonly epochMs: number;
   readonly key: Key;
@@ -17,32 +19,8 @@ export interface TimestampBound {
 
 /** The earliest and the latest timestamp of a column. */
 interface Extremes {
-  min: TimestampBound | undefined;
-  max: TimestampBound | undefined;
-}
-
-/** Facts about one column. */
-export interface ColumnFacts {
-  readonly name: string;
-  filled: number;
-  /** Filled cells up to the compared watermark that hold their derived value. */
-  consistentUpTo: number;
-  /** NULL up to the watermark, though a value can be derived. */
-  readonly fillable: SampledCount;
-  /** NULL after the watermark, though a value can be derived. */
-  readonly pendingCatchUp: SampledCount;
-  /** NULL and recorded as rejected by a trigger or a constraint, though a value can be derived. */
-  readonly rejected: SampledCount;
-  /** NULL because no value can be derived. */
-  readonly noValue: SampledCount;
-  readonly timestamps: Extremes & {
-    valid: number;
-    withoutOffset: number;
-    /** Values equal to their fallback. */
-    fromFallback: number;
-    readonly invalid: SampledCount;
-    readonly future: SampledCount;
-  };
+  min?: TimestampBound;
+  max?: TimestampBound;
 }
 
 /** Rows in scope that share a value of the grouping column. */
@@ -53,41 +31,67 @@ export interface GroupFacts {
   readonly filled: number[];
 }
 
-/** Cells that differ from the derived value, by their origin. */
-export interface MismatchFacts {
-  /** Filled by a run without a passed verification. */
-  readonly thisRun: SampledCount;
-  /** Filled by such a run, in a row that another transaction wrote later. */
-  readonly rewritten: SampledCount;
-  /** Filled by a verified run. */
-  readonly earlierRun: SampledCount;
-  /** Not filled by the backfill. */
-  readonly application: SampledCount;
-  /** Equal to the value that an earlier definition of the backfill derives. */
-  readonly declaredOtherwise: SampledCount;
-  /** Filled by a function or an expression that is no longer available. */
-  readonly underivable: SampledCount;
-}
+/** Facts about one column. */
+export type ColumnFacts = ReturnType<typeof emptyColumn>;
+
+const emptyColumn = (name: string) => ({
+  name,
+  filled: 0,
+  /** Filled cells up to the compared watermark that hold their derived value. */
+  consistentUpTo: 0,
+  /** NULL up to the watermark, though a value can be derived. */
+  fillable: emptyCount(),
+  /** NULL after the watermark, though a value can be derived. */
+  pendingCatchUp: emptyCount(),
+  /** NULL and recorded as rejected by a trigger or a constraint, though a value can be derived. */
+  rejected: emptyCount(),
+  /** NULL because no value can be derived. */
+  noValue: emptyCount(),
+  timestamps: {
+    valid: 0,
+    withoutOffset: 0,
+    /** Values equal to their fallback. */
+    fromFallback: 0,
+    invalid: emptyCount(),
+    future: emptyCount(),
+    extremes: {} as Extremes,
+  },
+});
 
 /** Result of a scan over rows in scope: plain data, so that threads can exchange it. */
-export interface ScanFacts {
-  rows: number;
-  readonly columns: readonly ColumnFacts[];
-  readonly groups: Map<string, GroupFacts>;
-  /** Whether the grouping column has too many values, and some were counted together. */
-  hasOtherGroups: boolean;
-  /** Numbers of rows with NULLs, by a mask with a bit for each NULL column. */
-  readonly nulls: Map<number, number>;
-  readonly toBefore: SampledCount;
-  /** Number of those whose first time equals its fallback. */
-  toBeforeFallback: number;
-  /** Rows with an offset in only one of the two times. */
-  readonly mixedOffsets: SampledCount;
-  readonly lag: LagFacts;
-  readonly mismatches: MismatchFacts;
-}
+export type ScanFacts = ReturnType<typeof emptyFacts>;
 
-const emptyCount = (): SampledCount => ({ count: 0, keys: [] });
+/** Returns the facts of no rows. */
+export const emptyFacts = (columns: readonly string[]) => ({
+  rows: 0,
+  columns: columns.map(emptyColumn),
+  groups: new Map<string, GroupFacts>(),
+  /** Whether the grouping column has too many values, and some were counted together. */
+  hasOtherGroups: false,
+  /** Numbers of rows with NULLs, by a mask with a bit for each NULL column. */
+  nulls: new Map<number, number>(),
+  toBefore: emptyCount(),
+  /** Number of those whose first time equals its fallback. */
+  toBeforeFallback: 0,
+  /** Rows with an offset in only one of the two times. */
+  mixedOffsets: emptyCount(),
+  lag: emptyLags(),
+  /** Cells that differ from the derived value, by their origin. */
+  mismatches: {
+    /** Filled by a run without a passed verification. */
+    thisRun: emptyCount(),
+    /** Filled by such a run, in a row that another transaction wrote later. */
+    rewritten: emptyCount(),
+    /** Filled by a verified run. */
+    earlierRun: emptyCount(),
+    /** Not filled by the backfill. */
+    application: emptyCount(),
+    /** Equal to the value that an earlier definition of the backfill derives. */
+    declaredOtherwise: emptyCount(),
+    /** Filled by a function or an expression that is no longer available. */
+    underivable: emptyCount(),
+  },
+});
 
 /** Counts a row. Fastest if rows come in key order. */
 export function addKey(sampled: SampledCount, key: Key): void {
@@ -103,46 +107,6 @@ function keepKeys({ keys }: SampledCount, more: readonly Key[]): void {
   keys.length = Math.min(keys.length, MAX_SAMPLES);
 }
 
-/** Returns the facts of no rows. */
-export function emptyFacts(columns: readonly string[]): ScanFacts {
-  return {
-    rows: 0,
-    columns: columns.map((name) => ({
-      name,
-      filled: 0,
-      consistentUpTo: 0,
-      fillable: emptyCount(),
-      pendingCatchUp: emptyCount(),
-      rejected: emptyCount(),
-      noValue: emptyCount(),
-      timestamps: {
-        valid: 0,
-        withoutOffset: 0,
-        fromFallback: 0,
-        invalid: emptyCount(),
-        future: emptyCount(),
-        min: undefined,
-        max: undefined,
-      },
-    })),
-    groups: new Map(),
-    hasOtherGroups: false,
-    nulls: new Map(),
-    toBefore: emptyCount(),
-    toBeforeFallback: 0,
-    mixedOffsets: emptyCount(),
-    lag: emptyLags(),
-    mismatches: {
-      thisRun: emptyCount(),
-      rewritten: emptyCount(),
-      earlierRun: emptyCount(),
-      application: emptyCount(),
-      declaredOtherwise: emptyCount(),
-      underivable: emptyCount(),
-    },
-  };
-}
-
 /** Adds the facts of other rows. The order of the two does not matter. */
 export function mergeFacts(into: ScanFacts, from: ScanFacts): void {
   into.rows += from.rows;
@@ -156,7 +120,7 @@ export function mergeFacts(into: ScanFacts, from: ScanFacts): void {
   into.toBeforeFallback += from.toBeforeFallback;
   mergeCount(into.mixedOffsets, from.mixedOffsets);
   mergeLags(into.lag, from.lag);
-  for (const kind of Object.keys(into.mismatches) as (keyof MismatchFacts)[])
+  for (const kind of Object.keys(into.mismatches) as (keyof ScanFacts['mismatches'])[])
     mergeCount(into.mismatches[kind], from.mismatches[kind]);
 }
 
@@ -171,7 +135,8 @@ function mergeColumn(into: ColumnFacts, from: ColumnFacts): void {
   ours.fromFallback += theirs.fromFallback;
   mergeCount(ours.invalid, theirs.invalid);
   mergeCount(ours.future, theirs.future);
-  for (const extreme of [theirs.min, theirs.max]) if (extreme) keepBounds(ours, extreme);
+  const { min, max } = theirs.extremes;
+  for (const bound of [min, max]) if (bound) keepBounds(ours.extremes, bound);
 }
 
 function mergeCount(into: SampledCount, from: SampledCount): void {
@@ -181,17 +146,16 @@ function mergeCount(into: SampledCount, from: SampledCount): void {
 
 /** Adds a group, to the one of the same name if there is one. */
 export function addGroup(groups: Map<string, GroupFacts>, name: string, group: GroupFacts): void {
-  const known = groups.get(name);
-  groups.set(
-    name,
-    known
-      ? {
-          firstKey: compareKeys(group.firstKey, known.firstKey) < 0 ? group.firstKey : known.firstKey,
-          total: known.total + group.total,
-          filled: known.filled.map((count, i) => count + (group.filled[i] ?? 0)),
-        }
-      : group,
-  );
+  const { firstKey, total, filled } = groups.get(name) ?? {
+    ...group,
+    total: 0,
+    filled: group.filled.map(() => 0),
+  };
+  groups.set(name, {
+    firstKey: compareKeys(group.firstKey, firstKey) < 0 ? group.firstKey : firstKey,
+    total: total + group.total,
+    filled: filled.map((count, i) => count + (group.filled[i] ?? 0)),
+  });
 }
 
 /** Updates the earliest and the latest timestamp. Among equal ones, the row with the lower key wins. */

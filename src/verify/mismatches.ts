@@ -5,9 +5,10 @@ import { rowByRow } from '../engine/expressions.js';
 import { type Filler, fillersOf } from '../engine/filled-by.js';
 import { absentColumns } from '../engine/inspect.js';
 import { scanRows } from '../engine/scan.js';
+import type { BatchRecord } from '../ledger/batches.js';
 import { compareKeys, type Key, type KeySpan } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { type BatchRecord, type CellSet, isOpen, type RunRecord } from '../ledger/records.js';
+import { type CellSet, isOpen, type RunRecord } from '../ledger/records.js';
 import type { Backfill } from '../steps/define.js';
 import { addKey, type ColumnFacts, type ScanFacts } from './facts.js';
 
@@ -23,8 +24,11 @@ export interface Cell {
   readonly column: ColumnFacts;
 }
 
-/** A filled cell that differs from the value derived by the step's file. */
-type FilledCell = Cell & Attribution;
+/** A cell that a batch filled, with the last run that did. */
+interface FilledCell extends Cell {
+  readonly run: RunRecord;
+  readonly batch: number;
+}
 
 /**
  * Returns functions that classify cells which differ from the value that the current definition derives, by what filled them.
@@ -38,11 +42,8 @@ export async function mismatchClassifier(
   backfill: Backfill,
   { mismatches }: ScanFacts,
   isCompared: (key: Key, run: number) => boolean,
-): Promise<{
-  readonly classify: (cells: readonly Cell[]) => Promise<void>;
-  readonly settle: () => Promise<void>;
-}> {
-  const filledBy = await cellAttribution(ledger, backfill);
+) {
+  const attributed = await cellAttribution(ledger, backfill);
   let pending: FilledCell[] = [];
   let fillerOf: Awaited<ReturnType<typeof fillersOf>> | undefined;
   /** Classifies cells whose value no definition derives: filled by the run being verified, or by an earlier one. */
@@ -55,15 +56,12 @@ export async function mismatchClassifier(
       addKey(rewritten.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
   };
 
-  const judgeBy = async (
-    { backfill: filler, certainty }: Filler,
-    cells: readonly FilledCell[],
-  ): Promise<void> => {
-    if (certainty === 'lost') {
+  const judgeBy = async (filler: Filler, cells: readonly FilledCell[]): Promise<void> => {
+    if (filler.certainty === 'lost') {
       for (const { key } of cells) addKey(mismatches.underivable, key);
       return;
     }
-    const { held, failing } = await heldCells(store, filler, cells);
+    const { held, failing } = await heldCells(store, filler.backfill, cells);
     for (const { key } of cells) if (failing.has(key)) addKey(mismatches.underivable, key);
     const isHeld = ({ key, column }: Cell): boolean => held.has(cellId(key, column.name));
     for (const { key, column, run } of cells.filter(isHeld)) {
@@ -91,11 +89,10 @@ export async function mismatchClassifier(
     }
   };
   return {
-    classify: async (cells) => {
-      for (const [i, found] of (await filledBy(cells)).entries()) {
-        const { key, column } = cells[i] as Cell;
-        if (found) pending.push({ key, column, ...found });
-        else addKey(mismatches.application, key);
+    classify: async (cells: readonly Cell[]): Promise<void> => {
+      for (const cell of await attributed(cells)) {
+        if ('run' in cell) pending.push(cell);
+        else addKey(mismatches.application, cell.key);
         if (pending.length === MAX_PENDING) await settle();
       }
     },
@@ -106,62 +103,43 @@ export async function mismatchClassifier(
 const cellId = (key: Key, column: string): string => `${column}\u0000${typeof key} ${key}`;
 
 /** Returns the cells that equal the value derived by `filler`, and the keys of rows on which it now fails. */
-async function heldCells(
-  store: Store,
-  filler: Backfill,
-  cells: readonly Cell[],
-): Promise<{ readonly held: ReadonlySet<string>; readonly failing: ReadonlySet<Key> }> {
+async function heldCells(store: Store, filler: Backfill, cells: readonly Cell[]) {
   const keys = cells.map(({ key }) => key).sort(compareKeys);
   const wanted = new Set(cells.map(({ key, column }) => cellId(key, column.name)));
   const names = filler.columns.map(({ name }) => name);
   const absent = await absentColumns(store, filler.table, names);
   const columns = filler.columns.filter(({ name }) => !absent.has(foldCase(name)));
-  const present = { ...filler, columns };
   const held = new Set<string>();
   const failing = new Set<Key>();
   const [first, last] = [keys[0], keys.at(-1)];
-  if (first === undefined || last === undefined || present.columns.length === 0) return { held, failing };
+  if (first === undefined || last === undefined || columns.length === 0) return { held, failing };
   const read = async (ranges: readonly KeySpan[]): Promise<void> => {
-    const rowsOf = await scanRows(store, present);
+    const rowsOf = await scanRows(store, { ...filler, columns });
     for (const range of ranges)
       for await (const page of rowsOf(range))
         for (const [key, state] of page)
-          present.columns.forEach(({ name }, i) => {
+          columns.forEach(({ name }, i) => {
             const id = cellId(key, name);
             if (((state >> (2 * i)) & 3) === CONSISTENT && wanted.has(id)) held.add(id);
           });
   };
   const isRead = await store.attempt(async () => await read([[first, last]]));
-  if (!isRead)
-    await rowByRow(
-      store,
-      keys.map((key): KeySpan => [key, key]),
-      read,
-      async ([key]) => void failing.add(key),
-    );
+  const rows = keys.map((key): KeySpan => [key, key]);
+  if (!isRead) await rowByRow(store, rows, read, async ([key]) => void failing.add(key));
   return { held, failing };
 }
 
-/** The run that filled a cell last, and its batch. */
-interface Attribution {
-  readonly run: RunRecord;
-  readonly batch: number;
-}
-
 /**
- * Returns a function that looks up in the ledger what filled each cell last; undefined for a cell that no batch filled. In key order it
- * unpacks each batch once.
+ * Returns a function that looks up in the ledger what filled each cell last; it returns a cell that no batch filled as it is. In key order
+ * it unpacks each batch once.
  */
-async function cellAttribution(
-  ledger: Ledger,
-  { name }: Backfill,
-): Promise<(cells: readonly Cell[]) => Promise<(Attribution | undefined)[]>> {
+async function cellAttribution(ledger: Ledger, { name }: Backfill) {
   const runs = (await ledger.runs(name)).reverse();
   const batches = (await ledger.batches(name)).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const batchesOf = new Map(runs.map(({ run }) => [run, batches.filter((batch) => batch.run === run)]));
   const unpacked = new Map<number, { batch: BatchRecord; sets: readonly CellSet[] }>(); // the last batch of each run
-  return async (cells) => {
-    const found: (Attribution | undefined)[] = cells.map(() => undefined);
+  return async (cells: readonly Cell[]): Promise<(Cell | FilledCell)[]> => {
+    const found: (Cell | FilledCell)[] = [...cells];
     for (const [i, { key, column }] of cells.entries())
       for (const run of runs) {
         const batch = lastFrom(batchesOf.get(run.run) ?? [], key, ({ firstKey }) => firstKey);
@@ -172,7 +150,7 @@ async function cellAttribution(
           unpacked.set(run.run, known);
         }
         if (!known.sets.some((set) => set.columns.includes(column.name) && isIn(set.runs, key))) continue;
-        found[i] = { run, batch: batch.number };
+        found[i] = { key, column, run, batch: batch.number };
         break;
       }
     return found;

@@ -2,9 +2,10 @@ import type { Store } from '../db/connection.js';
 import type { KeyRange } from '../engine/dialect.js';
 import { withFailingRow } from '../engine/expressions.js';
 import { type Pass, type PassMaker, type ScanRow, scanRows } from '../engine/scan.js';
-import { lookedUpTo } from '../ledger/backfills.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
+import type { RunRecord } from '../ledger/records.js';
+import { lookedUpTo } from '../ledger/runs.js';
 import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import {
@@ -16,7 +17,6 @@ import {
   mergeFacts,
   type ScanFacts,
 } from './facts.js';
-import { baselineRun } from './integrity.js';
 import { type Cell, mismatchClassifier } from './mismatches.js';
 import { addLag, type Instant, lagBuffers, parseTimestamp } from './times.js';
 
@@ -89,11 +89,7 @@ async function scan(
   nowMs: number,
 ): Promise<ScanFacts> {
   const facts = emptyFacts(backfill.columns.map(({ name }) => name));
-  const {
-    classify: judgeCells,
-    classifyLater,
-    settle,
-  } = await cellClassifier(store, ledger, backfill, facts);
+  const cells = await cellClassifier(store, ledger, backfill, facts);
   const judgeTimes = backfill.checks.timestamps ? timestampClassifier(backfill, facts, nowMs) : undefined;
   const rowsOf = await scanRows(store, backfill);
   await withFailingRow(store, backfill, async () => {
@@ -102,12 +98,12 @@ async function scan(
         facts.rows += page.length;
         for (const row of page) {
           const [key, state, value] = row;
-          judgeCells(key, state, groupOf(facts, value, key));
+          cells.classify(key, state, groupOf(facts, value, key));
           judgeTimes?.(key, row);
         }
-        await classifyLater();
+        await cells.classifyLater();
       }
-      await settle();
+      await cells.settle();
     }
   });
   return facts;
@@ -138,23 +134,13 @@ function groupOf(facts: ScanFacts, value: unknown, key: Key): GroupFacts {
  * @returns `classify` takes each row, in key order; `classifyLater`, called after each page, classifies the cells for which it reads the
  * ledger; `settle` is called after the last page
  */
-async function cellClassifier(
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
-  facts: ScanFacts,
-): Promise<{
-  readonly classify: (key: Key, state: number, group: GroupFacts) => void;
-  readonly classifyLater: () => Promise<void>;
-  readonly settle: () => Promise<void>;
-}> {
+async function cellClassifier(store: Store, ledger: Ledger, backfill: Backfill, facts: ScanFacts) {
   const watermark = await lookedUpTo(store, ledger, backfill.name);
   const compared = baselineRun(await ledger.runs(backfill.name));
+  const isUpTo = (key: Key, last: Key | null): boolean => last !== null && compareKeys(key, last) <= 0;
   const comparedUpTo = compared?.watermark ?? null;
   // If keys start over, those after the new watermark belong to rows that the run has not seen.
-  const isBefore = comparedUpTo !== null && watermark !== null && compareKeys(watermark, comparedUpTo) < 0;
-  const compareUpTo = isBefore ? watermark : comparedUpTo;
-  const isUpTo = (key: Key, last: Key | null): boolean => last !== null && compareKeys(key, last) <= 0;
+  const compareUpTo = watermark !== null && isUpTo(watermark, comparedUpTo) ? watermark : comparedUpTo;
   // Cells that other definitions filled before that run were not prefilled when it started.
   const isCompared = (key: Key, run: number): boolean => run === compared?.run && isUpTo(key, compareUpTo);
   const mismatch = await mismatchClassifier(store, ledger, backfill, facts, isCompared);
@@ -194,19 +180,39 @@ async function cellClassifier(
   return { classify, classifyLater, settle: mismatch.settle };
 }
 
-function timestampClassifier(
-  { checks, columns }: Backfill,
-  facts: ScanFacts,
-  nowMs: number,
-): (key: Key, row: ScanRow) => void {
+/**
+ * Returns the run whose counts consistent cells are compared with, up to its watermark: the last one that started at the first key. It
+ * counted the prefilled cells.
+ */
+export const baselineRun = (runs: readonly RunRecord[]): RunRecord | undefined =>
+  runs.findLast(({ startKey }) => startKey === null);
+
+function timestampClassifier({ checks, columns }: Backfill, facts: ScanFacts, nowMs: number) {
   const names = columns.map(({ name }) => name);
   const [from, to] = [names.indexOf(checks.lag?.from ?? ''), names.indexOf(checks.lag?.to ?? '')];
-  return (key, row) => {
+  const classify = (found: ColumnFacts['timestamps'], key: Key, value: unknown): Instant | undefined => {
+    if (value === null) return undefined;
+    const text = typeof value === 'string' ? value : Buffer.isBuffer(value) ? '' : String(value);
+    const instant = parseTimestamp(text);
+    if (!instant) {
+      addKey(found.invalid, key);
+      return undefined;
+    }
+    const { epochMs } = instant;
+    found.valid += 1;
+    if (!instant.hasOffset) found.withoutOffset += 1;
+    if (epochMs > nowMs + FUTURE_MS) addKey(found.future, key);
+    const { min, max } = found.extremes;
+    if (!min || !max || epochMs <= min.epochMs || epochMs >= max.epochMs)
+      keepBounds(found.extremes, { text, epochMs, key });
+    return instant;
+  };
+  return (key: Key, row: ScanRow): void => {
     const [, , , fallbacks] = row;
     let [start, end]: (Instant | undefined)[] = [];
     for (let i = 0; i < facts.columns.length; i += 1) {
       const { timestamps } = facts.columns[i] as ColumnFacts;
-      const instant = classifyTimestamp(timestamps, key, row[FIRST_VALUE + i], nowMs);
+      const instant = classify(timestamps, key, row[FIRST_VALUE + i]);
       if (instant && (fallbacks >> i) & 1) timestamps.fromFallback += 1;
       if (i === from) start = instant;
       if (i === to) end = instant;
@@ -219,27 +225,4 @@ function timestampClassifier(
     }
     addLag(facts.lag, (end.epochMs - start.epochMs) / 1000, key);
   };
-}
-
-function classifyTimestamp(
-  facts: ColumnFacts['timestamps'],
-  key: Key,
-  value: unknown,
-  nowMs: number,
-): Instant | undefined {
-  if (value === null) return undefined;
-  const text = typeof value === 'string' ? value : Buffer.isBuffer(value) ? '' : String(value);
-  const instant = parseTimestamp(text);
-  if (!instant) {
-    addKey(facts.invalid, key);
-    return undefined;
-  }
-  const { epochMs } = instant;
-  facts.valid += 1;
-  if (!instant.hasOffset) facts.withoutOffset += 1;
-  if (epochMs > nowMs + FUTURE_MS) addKey(facts.future, key);
-  const { min, max } = facts;
-  if (!min || !max || epochMs <= min.epochMs || epochMs >= max.epochMs)
-    keepBounds(facts, { text, epochMs, key });
-  return instant;
 }

@@ -6,9 +6,8 @@ import type { Step } from '../steps/step.js';
 import { type CheckResult, type Verdict, worstVerdict } from './check.js';
 import { consistency, coverage, groups, lag, nulls, timestamps } from './fact-checks.js';
 import type { ScanFacts } from './facts.js';
-import { integrity } from './integrity.js';
 import { scanPass } from './scan.js';
-import { indexUse, rules } from './store-checks.js';
+import { indexUse, integrity, rules } from './store-checks.js';
 
 /** The verification of one backfill. */
 export interface Verification {
@@ -23,7 +22,7 @@ export interface Verification {
 }
 
 /** Options of {@link verifyBackfill}. */
-export interface VerifyOptions {
+interface VerifyOptions {
   /** Minimum coverage in percent; less fails. Default: none. */
   readonly minCoverage?: number | undefined;
   /** The current time. Default: the system's clock. */
