@@ -2,7 +2,7 @@ import type { Store } from '../db/connection.js';
 import { foldCase, identifier } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { BatchRecord } from '../ledger/batches.js';
-import { countKeys, type Key, type KeySpan } from '../ledger/keys.js';
+import { countKeys, encodeIntegerKeys, encodeTextKeys, type Key, type KeySpan } from '../ledger/keys.js';
 import type { CellsRecord } from '../ledger/records.js';
 import { msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
