@@ -4,7 +4,7 @@ import type { Key } from '../ledger/keys.js';
 import type { CreatedObject } from '../ledger/records.js';
 import type { Message } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
-import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
+import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-steps.js';
 import type { Step } from '../steps/step.js';
 import type { BatchResult, FilledCell, FillOptions, FillWindow, RevertedRows } from './batch.js';
 import type { Derivation, Given } from './derive.js';
@@ -12,7 +12,7 @@ import type { PaceSettings } from './pace.js';
 import type { KeyKind } from './rows.js';
 import type { RunOptions } from './run-options.js';
 import type { AfterPass, Pass } from './scan.js';
-import type { SchemaPlan } from './schema-plan.js';
+import type { SchemaPlan } from './schema.js';
 
 /** A column of a table. */
 export interface ColumnInfo {

@@ -127,31 +127,27 @@ export async function countPrefilled(
     return `CASE WHEN ${isSame}${onlySkipped ? ` AND skipped${i}` : ''} THEN 1 ELSE 0 END`;
   });
   const sum = `${store.dialect.builtIn('sum')}(${sumSql(store, matches)})`;
-  return await withFailingRow(
-    store,
-    backfill,
-    async () =>
-      await store.snapshot(async (tx) => {
-        let cells = 0;
-        for await (const part of partsSql(tx, backfill, null, watermark)) {
-          const where = `${part} AND ${isFound}`;
-          const any = `SELECT 1 AS found FROM ${identifier(backfill.table)} AS t WHERE ${where} LIMIT 1`;
-          if ((await tx.project.get(any)) === undefined) continue;
-          const select = derivation.select({ where, extra });
-          const counted = `SELECT ${sum} AS cells FROM (${select}) AS derived WHERE ${isDerivedSql(derivation)}`;
-          if (!derivation.isClientSide)
-            cells += (await tx.project.get<{ cells: number | null }>(counted))?.cells ?? 0;
-          for await (const page of clientRows(tx, derivation, select, Object.keys(extra))) {
-            const states = await statesOf(tx, derivation, page);
-            for (const { key, extra } of page)
-              cells += columns.filter(
-                (_, i) => isHeld(states(key) ?? 0, i) && (!onlySkipped || extra[i] === 1n),
-              ).length;
-          }
-        }
-        return cells;
-      }),
-  );
+  const countIn = async (tx: Transaction): Promise<number> => {
+    let cells = 0;
+    for await (const part of partsSql(tx, backfill, null, watermark)) {
+      const where = `${part} AND ${isFound}`;
+      const any = `SELECT 1 AS found FROM ${identifier(backfill.table)} AS t WHERE ${where} LIMIT 1`;
+      if ((await tx.project.get(any)) === undefined) continue;
+      const select = derivation.select({ where, extra });
+      const counted = `SELECT ${sum} AS cells FROM (${select}) AS derived WHERE ${isDerivedSql(derivation)}`;
+      if (!derivation.isClientSide)
+        cells += (await tx.project.get<{ cells: number | null }>(counted))?.cells ?? 0;
+      for await (const page of clientRows(tx, derivation, select, Object.keys(extra))) {
+        const states = await statesOf(tx, derivation, page);
+        for (const { key, extra } of page)
+          cells += columns.filter(
+            (_, i) => isHeld(states(key) ?? 0, i) && (!onlySkipped || extra[i] === 1n),
+          ).length;
+      }
+    }
+    return cells;
+  };
+  return await withFailingRow(store, backfill, () => store.snapshot(countIn));
 }
 
 /** Whether the state of a row says that a cell holds the derived value. */

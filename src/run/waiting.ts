@@ -1,8 +1,8 @@
 import type { Store } from '../db/connection.js';
 import { foldCase } from '../db/sql.js';
 import { withFailingRow } from '../engine/expressions.js';
-import { absentColumns } from '../engine/inspect.js';
 import { hasEmptyCell, hasRowsToCatchUp, type WaitingSkips } from '../engine/rows.js';
+import { absentColumns } from '../engine/schema.js';
 import { type Cell, type FilledTable, filledTable, lookedUpTo, recordTable } from '../ledger/backfills.js';
 import { pickProbes } from '../ledger/cells.js';
 import type { Key } from '../ledger/keys.js';

@@ -3,8 +3,7 @@ import { mapEach } from '../each.js';
 import { count } from '../format.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
-import type { IndexUse, VerificationRule } from '../steps/checks.js';
-import type { Backfill } from '../steps/define.js';
+import type { Backfill, IndexUse, VerificationRule } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
 import {
   type CheckFinding,

@@ -6,7 +6,7 @@ import { findEach, mapEach } from '../../each.js';
 import { isStoreError } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
-import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
+import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-steps.js';
 import type { IndexPlan, IndexStatement } from '../dialect.js';
 import { listSql, relationFacts, relationSql, treeBytes, treeSql } from './catalog.js';
 

@@ -1,7 +1,7 @@
 import type { Store } from '../../db/connection.js';
 import { foldCase, identifier, isSameName, isVirtual, normaliseSql } from '../../db/sql.js';
 import { findEach } from '../../each.js';
-import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../../steps/schema-step.js';
+import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../../steps/schema-steps.js';
 import type { ColumnInfo, Estimate, IndexPlan, TableWork } from '../dialect.js';
 
 /** Returns the schema entry of a table: its SQL and its root page; undefined if it does not exist. */

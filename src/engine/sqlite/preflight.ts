@@ -8,16 +8,10 @@ import { unsafeUse } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import { type Message, msg } from '../../messages/message.js';
-import type { SchemaStepDefinition } from '../../steps/schema-step.js';
-import { noStatement } from '../../steps/sql-step.js';
+import type { SchemaStepDefinition } from '../../steps/schema-steps.js';
+import { noStatement } from '../../steps/schema-steps.js';
 import type { Step } from '../../steps/step.js';
-import {
-  creatingText,
-  objectText,
-  reverseStatements,
-  type SchemaPlan,
-  schemaBlocked,
-} from '../schema-plan.js';
+import { creatingText, objectText, reverseStatements, type SchemaPlan, schemaBlocked } from '../schema.js';
 import { tableColumns, updateTriggers } from './inspect.js';
 import type { SchemaType, Trial, TrialResult } from './trial-process.js';
 import { schemaObjects, tampered } from './trust.js';
