@@ -53,10 +53,7 @@ export function updateIgnored({ table }: Backfill, rows: number): BackfillError 
   );
 }
 
-/**
- * Cells that the ledger records as filled, by what `down` did with them. Cells that were set to NULL since are in none of the
- * counts.
- */
+/** Filled cells by the ledger, by what `down` did with them. Cells that were set to NULL since are in none of the counts. */
 export interface RevertResult {
   /** Set to NULL. */
   readonly reverted: number;

@@ -32,10 +32,7 @@ export interface Estimate {
   readonly diskBytes: number;
 }
 
-/**
- * Work on a table: dropping columns, creating an index on columns that are still NULL, or updating rows, apart from their new
- * values.
- */
+/** Work on a table: dropping columns, indexing columns that are still NULL, or updating rows, apart from their new values. */
 export type TableWork =
   | { readonly dropsColumns: number }
   | { readonly createsIndex: true }
@@ -118,10 +115,7 @@ export interface Dialect {
   /** Fragments for messages: an example of a guarded expression. */
   readonly words: { readonly guardExample: string };
   readonly ledger: LedgerDialect;
-  /**
-   * SQL for a built-in operator, whatever operator of that name the search path has. It binds as `||` does: parenthesize its
-   * operands.
-   */
+  /** SQL for a built-in operator, whatever the search path has of that name. Binds as `||` does: parenthesize its operands. */
   operator(sign: string): string;
   /** SQL for the name of a built-in function, whatever function of that name the search path has. */
   builtIn(name: string): string;

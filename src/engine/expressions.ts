@@ -2,10 +2,11 @@ import type { Store } from '../db/connection.js';
 import { identifier } from '../db/sql.js';
 import { findEach } from '../each.js';
 import { isStoreError } from '../engine-errors.js';
-import { BackfillError } from '../errors.js';
+import type { BackfillError } from '../errors.js';
 import type { Key, KeySpan } from '../ledger/keys.js';
 import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
+import { invalidStep } from '../steps/values.js';
 import { expressionSql, type RowSql, rowSql } from './rows.js';
 
 /** Rows that are tried at once, before one by one. */
@@ -44,19 +45,14 @@ export async function rowByRow(
   const [first] = runs;
   if (!first || (await store.attempt(async () => await act(runs)))) return;
   const half = Math.ceil(runs.length / 2);
-  if (runs.length > 1) {
-    await rowByRow(store, runs.slice(0, half), act, onFailing);
-    await rowByRow(store, runs.slice(half), act, onFailing);
-    return;
+  let parts: readonly (readonly KeySpan[])[] = [runs.slice(0, half), runs.slice(half)];
+  if (runs.length === 1) {
+    const [from, to] = first;
+    if (typeof from !== 'bigint' || typeof to !== 'bigint' || from === to) return await onFailing(first);
+    const middle = (from + to) >> 1n;
+    parts = [[[from, middle]], [[middle + 1n, to]]];
   }
-  const [from, to] = first;
-  if (typeof from !== 'bigint' || typeof to !== 'bigint' || from === to) {
-    await onFailing(first);
-    return;
-  }
-  const middle = (from + to) >> 1n;
-  await rowByRow(store, [[from, middle]], act, onFailing);
-  await rowByRow(store, [[middle + 1n, to]], act, onFailing);
+  for (const part of parts) await rowByRow(store, part, act, onFailing);
 }
 
 /**
@@ -78,8 +74,7 @@ export async function findFailingRow(
   const hint = msg('Guard the expression, as in {example}, then run the same command again', {
     example: store.dialect.words.guardExample,
   });
-  const failed = (message: Message): BackfillError =>
-    new BackfillError('STEP_INVALID', message, hint, { cause: error });
+  const failed = (message: Message): BackfillError => invalidStep(message, hint, { cause: error });
   const rows = await rowSql(store, backfill);
   // The scope comes first: expressions may only be tried on rows in scope.
   const outside = await firstFailure(store, backfill, rows, rows.inScope, 'true');

@@ -145,10 +145,7 @@ export async function planSchemaStep(store: Store, step: SchemaStepDefinition): 
   return { first, indexes };
 }
 
-/**
- * Returns the statements that drop the objects of a step, in the order of `down`: indexes first, because a column in use cannot be
- * dropped.
- */
+/** Returns the statements that drop objects of a step: indexes first, because a column in use cannot be dropped. */
 export function reverseStatements(step: SchemaStepDefinition, objects: readonly CreatedObject[]): string[] {
   const named = (kind: string): string[] =>
     objects.filter((object) => object.kind === kind).map(({ name }) => name);

@@ -133,9 +133,7 @@ export async function loadDeclaration<Declaration>(
 
 /** Option to run code that other users may write. */
 export interface TrustsCode {
-  /**
-   * Whether root runs the config and the steps even if other users own them or may write them. Default false: they are refused.
-   */
+  /** Whether root runs the config and steps even if other users own them or may write them. Default false: they are refused. */
   readonly trustConfig?: boolean | undefined;
 }
 

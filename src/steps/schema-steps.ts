@@ -123,10 +123,7 @@ export function createIndexSql(step: SchemaStepDefinition, index: IndexDefinitio
 
 /** Options of {@link defineSqlStep}. */
 export interface SqlStepOptions {
-  /**
-   * Statements that apply the step, one per text, without parameters. They run in order, in one transaction with the step's
-   * ledger row.
-   */
+  /** Statements that apply the step, one per text, without parameters, run in order in one transaction with its ledger row. */
   readonly up: readonly string[];
   /** Statements that revert the step. Without them the step cannot be reverted. */
   readonly down?: readonly string[];
@@ -184,10 +181,7 @@ export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
 /** A statement, normalised, that cannot run in a transaction, or ends it. */
 const ENDS_TRANSACTION = /^(?:begin|commit|end|rollback|savepoint|release|vacuum|attach|detach|pragma)\b/;
 
-/**
- * Parts of SQL, of either engine, in which `;` and parameters have no meaning: texts, quoted names, bodies between `$$`,
- * comments.
- */
+/** Parts of either engine's SQL without meaning for `;` and parameters: texts, quoted names, bodies between `$$`, comments. */
 const OPAQUE =
   /(?<comment>--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|\bE'(?:[^'\\]|''|\\[\s\S])*'?|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]'"]*\]|(?<![\w$])\$(?<tag>[A-Za-z_]\w*|)\$[\s\S]*?(?:\$\k<tag>\$|$)/gi;
 
