@@ -117,15 +117,6 @@ export async function derivedRows(
   }));
 }
 
-/** Rows that a fill would find. */
-interface PlannedRows {
-  readonly rows: number;
-  /** By column, in their order: cells to fill, cells without a value, and bytes of the values to fill. */
-  readonly columns: readonly { readonly fill: number; readonly none: number; readonly bytes: number }[];
-  /** Rows that cannot be derived, by reason. */
-  readonly failures: Readonly<Record<string, number>>;
-}
-
 /** The rows to plan for. */
 export interface PlannedScope {
   /** Columns that the table does not have yet, in folded case. */
@@ -138,23 +129,20 @@ export interface PlannedScope {
 }
 
 /** SQL condition for the rows that a fill would find. */
-function plannedSql(
-  backfill: Backfill,
-  rows: RowSql,
-  part: string,
-  { absent, excludeSkips, keys }: PlannedScope,
-): string {
+function plannedSql(backfill: Backfill, rows: RowSql, part: string, scope: PlannedScope): string {
+  const { absent, excludeSkips, keys } = scope;
   const conditions = [part, rows.inScope, anyNullSql(backfill, absent)];
   if (excludeSkips) conditions.push(`NOT ${rows.isSkipped}`);
   if (keys) conditions.push(rows.isOneOf(keys));
   return conditions.join(' AND ');
 }
 
-/** Counts the rows that a fill would find. Only reads. Call it inside a snapshot. */
-export async function planRows(store: Store, backfill: Backfill, scope: PlannedScope): Promise<PlannedRows> {
+/** Counts the rows that a fill would find, their cells, and by reason those that cannot be derived. Call it inside a snapshot. */
+export async function planRows(store: Store, backfill: Backfill, scope: PlannedScope) {
   const { builtIn } = store.dialect;
   const derivation = await store.dialect.derive(store, backfill);
   const about = await rowSql(store, backfill);
+  // By column, in their order: cells to fill, cells without a value, and bytes of the values to fill.
   const columns = backfill.columns.map(() => ({ fill: 0, none: 0, bytes: 0 }));
   const failures: Record<string, number> = {};
   let rows = 0;

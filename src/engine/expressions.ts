@@ -12,17 +12,16 @@ import { expressionSql, type RowSql, rowSql } from './rows.js';
 /** Rows that are tried at once, before one by one. */
 const PAGE = 1000;
 
+/** Codes of an expression that fails on a row. */
+const FAILED_EXPRESSION = /^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/;
+
 /**
  * Runs `act`. If the scope or an expression of the backfill fails on a row, such as `json_extract` on invalid JSON, it finds the
  * row.
  *
  * @throws {BackfillError} `STEP_INVALID` naming the column or the scope, and the row's key; any other error of `act`
  */
-export async function withFailingRow<Result>(
-  store: Store,
-  backfill: Backfill,
-  act: () => Promise<Result>,
-): Promise<Result> {
+export async function withFailingRow<Result>(store: Store, backfill: Backfill, act: () => Promise<Result>) {
   try {
     return await act();
   } catch (error) {
@@ -59,16 +58,8 @@ export async function rowByRow(
  * Returns an error that names the row on which the scope or an expression failed, if the store's error is of that kind. Reads rows
  * until it finds one, so do not call it in a transaction that blocks others.
  */
-export async function findFailingRow(
-  store: Store,
-  backfill: Backfill,
-  error: unknown,
-): Promise<BackfillError | undefined> {
-  if (
-    !isStoreError(error) ||
-    !/^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/.test(error.code)
-  )
-    return undefined;
+export async function findFailingRow(store: Store, backfill: Backfill, error: unknown) {
+  if (!isStoreError(error) || !FAILED_EXPRESSION.test(error.code)) return undefined;
   const { code } = error;
   const { name } = backfill;
   const hint = msg('Guard the expression, as in {example}, then run the same command again', {
@@ -104,11 +95,10 @@ async function firstFailure(
   scope: string,
 ): Promise<Key | undefined> {
   const table = `${identifier(backfill.table)} AS t`;
+  const count = `${store.dialect.builtIn('count')}(${expression})`;
   const fails = async (where: string): Promise<boolean> => {
     try {
-      await store.project.get(
-        `SELECT ${store.dialect.builtIn('count')}(${expression}) FROM ${table} WHERE ${where}`,
-      );
+      await store.project.get(`SELECT ${count} FROM ${table} WHERE ${where}`);
       return false;
     } catch (error) {
       if (isStoreError(error)) return true;

@@ -10,7 +10,7 @@ import {
 } from '../ledger/backfills.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
-import { type Message, msg } from '../messages/message.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
 import { fingerprint } from '../steps/step.js';
@@ -47,30 +47,22 @@ const lastDeclaration = async (store: Store, name: string): Promise<DeclarationR
 export async function fillersOf(store: Store, current: Backfill) {
   const records = await readDeclarations(store, current.name);
   const known = new Map<DeclarationRecord | undefined, Filler>();
+  const fillerOf = async (record: DeclarationRecord | undefined): Promise<Filler> => {
+    const isCurrent = !record || record.fingerprint === fingerprint(current);
+    const { backfill, lostVersion } = isCurrent ? { backfill: current } : earlier(record, current);
+    if (!backfill || lostVersion !== undefined || !(await isDerivable(store, backfill))) {
+      const cells = withoutValues(backfill ?? current);
+      return { backfill: cells, certainty: 'lost', lostVersion, isUnreadable: !backfill };
+    }
+    const isUnsure = record !== undefined && hasOtherText(record, current);
+    return { backfill, certainty: isUnsure ? 'unsure' : 'exact' };
+  };
   return async (batch: number): Promise<Filler> => {
     const record = declarationOf(records, batch);
-    const filler = known.get(record) ?? (await fillerOf(store, record, current));
+    const filler = known.get(record) ?? (await fillerOf(record));
     known.set(record, filler);
     return filler;
   };
-}
-
-async function fillerOf(
-  store: Store,
-  record: DeclarationRecord | undefined,
-  current: Backfill,
-): Promise<Filler> {
-  const isCurrent = !record || record.fingerprint === fingerprint(current);
-  const { backfill, lostVersion } = isCurrent ? { backfill: current } : earlier(record, current);
-  if (!backfill || lostVersion !== undefined || !(await isDerivable(store, backfill)))
-    return {
-      backfill: withoutValues(backfill ?? current),
-      certainty: 'lost',
-      lostVersion,
-      isUnreadable: !backfill,
-    };
-  const isUnsure = record !== undefined && hasOtherText(record, current);
-  return { backfill, certainty: isUnsure ? 'unsure' : 'exact' };
 }
 
 /** Returns the same columns, with nothing to derive. */
@@ -112,9 +104,7 @@ export async function requireSameDeclaration(
 ): Promise<void> {
   const { name } = backfill;
   const record = await ledger.step(name);
-  const hasFilled = (await ledger.runs(name)).some(
-    ({ status, cellsFilled }) => isOpen(status) && cellsFilled > 0,
-  );
+  const hasFilled = (await ledger.runs(name)).some((run) => isOpen(run.status) && run.cellsFilled > 0);
   if (!record || !hasFilled) return;
   const last = declarationOf(await readDeclarations(store, name), await ledger.lastBatch(name));
   const word = { name: shellWord(name) };
@@ -142,11 +132,7 @@ export async function requireSameDeclaration(
 }
 
 /** Returns a warning if the text of the function differs from the one that filled last, with the same version. */
-export async function processWarning(
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
-): Promise<Message | undefined> {
+export async function processWarning(store: Store, ledger: Ledger, backfill: Backfill) {
   const { name } = backfill;
   const last = await lastDeclaration(store, name);
   if (!last || last.fingerprint !== fingerprint(backfill) || !hasOtherText(last, backfill)) return undefined;
@@ -174,12 +160,7 @@ export async function isFilledBy(store: Store, ledger: Ledger, backfill: Backfil
 }
 
 /** Whether a run filled by the current declaration. */
-export async function isRunOf(
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
-  run: number,
-): Promise<boolean> {
+export async function isRunOf(store: Store, ledger: Ledger, backfill: Backfill, run: number) {
   const records = await readDeclarations(store, backfill.name);
   const batch = (await ledger.batches(backfill.name)).findLast((record) => record.run === run);
   const record = batch ? declarationOf(records, batch.number) : records.at(-1);

@@ -45,11 +45,7 @@ export function takeThrown({ process }: Backfill): readonly unknown[] {
  *
  * @param showsValues whether to add the messages of the errors, which may quote rows
  */
-export function thrownWarnings(
-  { name }: Backfill,
-  errors: readonly unknown[],
-  showValues = false,
-): Message[] {
+export function thrownWarnings({ name }: Backfill, errors: readonly unknown[], showValues = false) {
   const texts = errors.map((error) => thrownText(error) + (showValues ? `: ${messageOf(error)}` : ''));
   return [...new Set(texts)].map((thrown) => msg('`process` of {name} threw: {thrown}', { name, thrown }));
 }

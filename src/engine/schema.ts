@@ -17,11 +17,7 @@ import { compareVersions, parseVersion } from '../version.js';
 // Columns and versions of a store, and the statements of a schema step that it still needs.
 
 /** Returns those of `names` that are not columns of the table, in folded case. */
-export async function absentColumns(
-  store: Store,
-  table: string,
-  names: readonly string[],
-): Promise<Set<string>> {
+export async function absentColumns(store: Store, table: string, names: readonly string[]) {
   const present = new Set((await store.dialect.tableColumns(store, table)).map(({ name }) => foldCase(name)));
   return new Set(names.map(foldCase).filter((name) => !present.has(name)));
 }
@@ -62,8 +58,8 @@ export async function compareStoreVersion(
       msg('The store has no table {table}, so its version is unknown', { table }),
       msg('Pass the path of a store that the application created: --db-path /path/to/store.db'),
     );
-  const found = (await store.dialect.tableColumns(store, table)).filter(({ name }) =>
-    isSameName(name, column),
+  const found = (await store.dialect.tableColumns(store, table)).filter((one) =>
+    isSameName(one.name, column),
   );
   if (found.length === 0) throw columnMissing(table, column);
   if (found.some(({ isGenerated }) => isGenerated) && store.files)

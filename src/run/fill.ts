@@ -148,12 +148,7 @@ async function windowOf(
 }
 
 /** Updates the request after a COMMIT, and emits its events. */
-async function advance(
-  loop: Loop,
-  request: BatchRequest,
-  { batch }: BatchOutcome,
-  durationMs: number,
-): Promise<void> {
+async function advance(loop: Loop, request: BatchRequest, { batch }: BatchOutcome, durationMs: number) {
   const { backfill, options, pacer } = loop;
   const { rejected, window } = request;
   if (window && (!batch || batch.isLast)) [request.readTo, request.window] = [window.upTo, undefined];

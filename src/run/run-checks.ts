@@ -31,11 +31,7 @@ const [ROWS, PAUSE_MS] = [16, 2];
  *
  * @throws {BackfillError} `NOT_DETERMINISTIC` if the values differ
  */
-export async function requireSteadiness(
-  store: Store,
-  backfill: Backfill,
-  scope: PlannedScope,
-): Promise<void> {
+export async function requireSteadiness(store: Store, backfill: Backfill, scope: PlannedScope) {
   if (!backfill.process) return;
   const first = await withFailingRow(store, backfill, () => sampleRows(store, backfill, scope, ROWS));
   if (first.length === 0) return;
@@ -68,12 +64,7 @@ const OTHER = 3;
  *
  * @throws {BackfillError} `NOT_DETERMINISTIC` if a value has changed
  */
-export async function requireFixedPoint(
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
-  batch: number,
-): Promise<void> {
+export async function requireFixedPoint(store: Store, ledger: Ledger, backfill: Backfill, batch: number) {
   const rowsOf = await scanRows(store, { ...backfill, scope: 'true', checks: {} });
   const names = backfill.columns.map(({ name }) => name);
   for (const { columns, runs } of await ledger.cells(backfill.name, batch)) {
@@ -116,12 +107,7 @@ export function rejectionOf(
 }
 
 /** Returns the number of rows that a run has skipped with a code if it exceeds {@link REJECTION_LIMIT}, else 0. */
-async function rowsOverLimit(
-  ledger: Ledger,
-  { name }: Backfill,
-  { run }: RunRecord,
-  code: string,
-): Promise<number> {
+async function rowsOverLimit(ledger: Ledger, { name }: Backfill, { run }: RunRecord, code: string) {
   const rows = await ledger.rejectedRows(name, run, code);
   const read = (await ledger.runs(name)).find((record) => record.run === run)?.rowsScanned ?? 0;
   const allowed = Math.max(REJECTION_LIMIT.always, (read * REJECTION_LIMIT.percent) / 100);
@@ -221,10 +207,7 @@ export async function reportValuesLeft(
 }
 
 /** Reports a first run that has skipped every cell as `nothing_filled`. */
-export async function reportNothingFilled(
-  { ledger, backfill: { name }, options }: Work,
-  number: number,
-): Promise<void> {
+export async function reportNothingFilled({ ledger, backfill: { name }, options }: Work, number: number) {
   const run = (await ledger.runs(name)).find((record) => record.run === number);
   if (run?.kind !== 'first' || run.cellsFilled > 0 || run.cellsSkipped === 0) return;
   const skips = await ledger.skipCounts(name);

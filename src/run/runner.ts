@@ -79,11 +79,7 @@ export async function catchUp(work: FillWork): Promise<FillOutcome> {
  *
  * @param since first run to report on. Default: the first interrupted one
  */
-export async function rerun(
-  work: FillWork,
-  kind: 'catch-up' | 'rescan',
-  since?: number,
-): Promise<FillOutcome> {
+export async function rerun(work: FillWork, kind: 'catch-up' | 'rescan', since?: number) {
   const { store, ledger, backfill } = work;
   const first = since ?? (await runningRuns(ledger, backfill))[0]?.run;
   await resumeRuns(work);
@@ -160,7 +156,7 @@ async function countPrefilledCells(
   { store, ledger, backfill }: Work,
   run: RunRecord,
   mayHoldValues: boolean,
-): Promise<void> {
+) {
   const isFromFirst = run.startKey === null && run.watermark !== null;
   if (run.isCounted && (run.batches > 0 || !isFromFirst)) return; // cells that an interrupted `down` kept are counted again
   const found = isFromFirst && mayHoldValues ? await countPrefilled(store, backfill, run.watermark) : 0;

@@ -29,10 +29,7 @@ import { fingerprint, type Step } from '../steps/step.js';
  *
  * @throws {BackfillError} `TABLE_MISSING`, `COLUMN_MISSING`, `VERSION_MISSING`, `VERSION_UNREADABLE`, `VERSION_TOO_OLD`
  */
-export async function checkRequirements(
-  store: Store,
-  { version, tables = {} }: StoreRequirements,
-): Promise<void> {
+export async function checkRequirements(store: Store, { version, tables = {} }: StoreRequirements) {
   if (version) {
     const { atLeast: least } = version;
     const { greatest, order } = await compareStoreVersion(store, version, least);
@@ -159,11 +156,7 @@ async function refuseNewerVersion(
 }
 
 /** Throws if columns of the step have values, which `down` would lose. */
-async function refuseDataLoss(
-  store: Store,
-  { table }: SchemaStep,
-  objects: readonly CreatedObject[],
-): Promise<void> {
+async function refuseDataLoss(store: Store, { table }: SchemaStep, objects: readonly CreatedObject[]) {
   const columns = objects.filter(({ kind }) => kind === 'column').map(({ name }) => name);
   if (columns.length === 0) return;
   const count = store.dialect.builtIn('count');
@@ -180,11 +173,7 @@ async function refuseDataLoss(
 }
 
 /** Returns the objects that the step created and that still exist. */
-export async function existingObjects(
-  store: Store,
-  ledger: Ledger,
-  step: SchemaStep,
-): Promise<CreatedObject[]> {
+export async function existingObjects(store: Store, ledger: Ledger, step: SchemaStep) {
   const columns = await store.dialect.tableColumns(store, step.table);
   return await filterEach(await ledger.objects(step.name), async ({ kind, name }) => {
     if (kind === 'column') return columns.some((column) => isSameName(column.name, name));

@@ -50,11 +50,7 @@ export async function probeOf(store: Store, ledger: Ledger, backfill: Backfill) 
 }
 
 /** Returns the probes whose columns are in both the backfill and the table. */
-async function presentProbes(
-  store: Store,
-  { table, columns }: Backfill,
-  probes: readonly Cell[],
-): Promise<readonly Cell[]> {
+async function presentProbes(store: Store, { table, columns }: Backfill, probes: readonly Cell[]) {
   if (probes.length === 0) return [];
   const names = columns.map(({ name }) => name);
   const absent = await absentColumns(store, table, names);

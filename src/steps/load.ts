@@ -11,8 +11,10 @@ import { type Step, type StepDefinition, stepOf } from './step.js';
 import { invalidStep } from './values.js';
 
 /** Whether a file with this name in a step folder is a step file. */
-export const isStepFile = (name: string): boolean =>
-  /\.(?:[cm]?js|[cm]?ts)$/.test(name) && !/\.d\.[cm]?ts$/.test(name);
+export const isStepFile = (name: string): boolean => SOURCE.test(name) || COMPILED.test(name);
+
+const SOURCE = /(?<!\.d)\.[cm]?ts$/;
+const COMPILED = /\.[cm]?js$/;
 
 /**
  * Loads the steps of a project: every module in its folders, ordered by name (code units).
@@ -122,12 +124,8 @@ export async function loadDeclaration<Declaration>(
       throw new BackfillError(error.code, msg('{message} (at {place})', { message, place }), hint, options);
     }
     const hint = /ts$/.test(file) ? compile : 'Run it with node to see the error';
-    throw new BackfillError(
-      code,
-      failure({ file, thrown: loadFailureText(error, file) }),
-      msg(hint),
-      options,
-    );
+    const thrown = loadFailureText(error, file);
+    throw new BackfillError(code, failure({ file, thrown }), msg(hint), options);
   }
 }
 
@@ -166,9 +164,6 @@ export function refuseOthersCode(file: string, { trustConfig = false }: TrustsCo
         }),
   );
 }
-
-const SOURCE = /(?<!\.d)\.[cm]?ts$/;
-const COMPILED = /\.[cm]?js$/;
 
 /**
  * Compares compiled steps, which are the ones that run, with their sources.
