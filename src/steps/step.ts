@@ -35,9 +35,7 @@ export function stepOf(definition: StepDefinition, name: string, path: string): 
 }
 
 /** Whether the step can be reverted. */
-export function hasDown(step: StepDefinition): boolean {
-  return step.kind !== 'sql' || step.down !== undefined;
-}
+export const hasDown = (step: StepDefinition): boolean => step.kind !== 'sql' || step.down !== undefined;
 
 /**
  * Returns the SHA-256, in hex, of a step's canonical form: its normalised definition and SQL, not the file's bytes, which a
