@@ -137,7 +137,7 @@ function plannedSql(backfill: Backfill, rows: RowSql, part: string, scope: Plann
   return conditions.join(' AND ');
 }
 
-/** Counts the rows that a fill would find, their cells, and by reason those that cannot be derived. Call it inside a snapshot. */
+/** Counts the rows that a fill would find, their cells, and the underivable ones by reason. Only reads. Call it inside a snapshot. */
 export async function planRows(store: Store, backfill: Backfill, scope: PlannedScope) {
   const { builtIn } = store.dialect;
   const derivation = await store.dialect.derive(store, backfill);

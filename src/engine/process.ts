@@ -43,7 +43,7 @@ export function takeThrown({ process }: Backfill): readonly unknown[] {
 /**
  * Returns a warning for each place where the `process` of a backfill threw.
  *
- * @param showsValues whether to add the messages of the errors, which may quote rows
+ * @param showValues whether to add the messages of the errors, which may quote rows
  */
 export function thrownWarnings({ name }: Backfill, errors: readonly unknown[], showValues = false) {
   const texts = errors.map((error) => thrownText(error) + (showValues ? `: ${messageOf(error)}` : ''));

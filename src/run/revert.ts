@@ -11,7 +11,6 @@ import { BackfillError } from '../errors.js';
 import { countKept, forgetDeclarations, readKept } from '../ledger/backfills.js';
 import { type CellPart, earlierCells } from '../ledger/cells.js';
 import { countKeys, type KeySpan } from '../ledger/keys.js';
-import type { Ledger } from '../ledger/ledger.js';
 import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { commitBatch, type Loop, type Work, withBatchEvents } from './batches.js';
@@ -76,19 +75,19 @@ async function revertCells(
   return { reverted, others, gone: gone + (countKeys(runs) - found) * names.length };
 }
 
-/**
- * Reverts and deletes a batch that `filler` filled, inside its transaction: see batches.ts for the effect of a kill.
- *
- * @param absent columns that no longer exist, in folded case
- */
+/** What filled a batch, and which of its columns no longer exist, in folded case. */
+interface FilledBy {
+  readonly filler: Filler;
+  readonly absent: ReadonlySet<string>;
+}
+
+/** Reverts and deletes a batch, inside its transaction: see batches.ts for the effect of a kill. */
 async function revertBatch(
   tx: Transaction,
-  ledger: Ledger,
-  backfill: Backfill,
+  { ledger, backfill }: Pick<Loop, 'ledger' | 'backfill'>,
   number: number,
   parts: readonly CellPart[],
-  filler: Filler,
-  absent: ReadonlySet<string>,
+  { filler, absent }: FilledBy,
 ): Promise<RevertResult> {
   const { name } = backfill;
   const found = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
@@ -120,8 +119,7 @@ async function revertBatches(loop: Loop): Promise<void> {
   const fillerOf = await fillersOf(store, backfill);
   const partsOf = await earlierCells(ledger, name);
   const numbers = await ledger.batchNumbers(name);
-  let prepared: Filler | undefined;
-  let absent: ReadonlySet<string> = new Set();
+  let last: FilledBy | undefined;
   for (const [i, number] of numbers.entries()) {
     const where = (): Message =>
       msg('between two batches of {backfill}, with {batches} left to revert', {
@@ -129,13 +127,11 @@ async function revertBatches(loop: Loop): Promise<void> {
         batches: numbers.length - i,
       });
     const filler = await fillerOf(number);
-    if (filler !== prepared) {
-      absent = await absentCells(store, filler.backfill);
-      prepared = filler;
-    }
+    if (filler !== last?.filler) last = { filler, absent: await absentCells(store, filler.backfill) };
+    const by = last;
     const batch = async (tx: Transaction): Promise<RevertResult> => {
       const own = ledger.in(tx);
-      return await revertBatch(tx, own, backfill, number, await partsOf(number, own), filler, absent);
+      return await revertBatch(tx, { ledger: own, backfill }, number, await partsOf(number, own), by);
     };
     const result = await commitBatch({ ...loop, backfill: filler.backfill }, batch, where);
     options.onEvent?.({ event: 'batch_reverted', backfill: name, batch: number, ...result });

@@ -14,7 +14,7 @@ import { fillBatches } from './fill.js';
 import { reportNothingFilled, reportValuesLeft, requireSteadiness } from './run-checks.js';
 import { findsWaiting, probeOf, recordProbe, recordRun } from './waiting.js';
 
-/** Runs `lead`, and `work` once per further worker, each with its own connection and ledger. Settles as `lead` does, after all. */
+/** Runs `lead`, and `work` per further worker, each with a connection and ledger. Settles as `lead` does, once all have ended. */
 export type WithWorkers = (
   work: (store: Connection, ledger: Ledger, options: RunOptions) => Promise<void>,
   lead: () => Promise<void>,
