@@ -3,10 +3,8 @@ import { dirname, join, resolve } from 'node:path';
 import { BackfillError } from './errors.js';
 import { type Message, msg } from './messages/message.js';
 import { checkOptions, NAME, NAMES, type OptionTable, object } from './options.js';
-import { importDefault, loadSteps, refuseOthersCode, staleSteps, type TrustsCode } from './steps/load.js';
+import { loadDeclaration, loadSteps, refuseOthersCode, staleSteps, type TrustsCode } from './steps/load.js';
 import type { Step } from './steps/step.js';
-import { atCall } from './steps/step.js';
-import { loadFailureText } from './thrown.js';
 
 /** Requirements that a store must meet before every command. */
 export interface StoreRequirements {
@@ -144,13 +142,6 @@ export interface Project {
   readonly file?: string;
 }
 
-/** A config with its file. */
-interface LoadedConfig {
-  readonly config: Config;
-  /** Absolute path. */
-  readonly file: string;
-}
-
 /** Paths of the config file in a project, compiled ones first. */
 const CONFIG_FILES = [
   'umzug-backfill.config.js',
@@ -178,12 +169,16 @@ export async function loadProject(folder: string, trust: TrustsCode = {}): Promi
 /**
  * Loads the config of a folder, without its steps.
  *
+ * @returns the config, and the absolute path of its file
  * @throws {BackfillError} `CONFIG_MISSING` if there is none, `CONFIG_INVALID` if it does not export a config, `CONFIG_UNTRUSTED`
  *   if root would run code that other users may write
  */
-export async function loadConfig(folder: string, trust: TrustsCode = {}): Promise<LoadedConfig> {
+export async function loadConfig(
+  folder: string,
+  trust: TrustsCode = {},
+): Promise<{ readonly config: Config; readonly file: string }> {
   const file = findConfig(folder);
-  if (file === undefined) {
+  if (file === undefined)
     throw new BackfillError(
       'CONFIG_MISSING',
       msg('There is no umzug-backfill.config.js in {folder}, nor a compiled one in its dist folder', {
@@ -191,25 +186,20 @@ export async function loadConfig(folder: string, trust: TrustsCode = {}): Promis
       }),
       msg('Run the command in the folder of the project, or create a project here: umzug-backfill init'),
     );
-  }
   refuseOthersCode(file, trust);
-  try {
-    const config: unknown = await importDefault(file);
-    if (isConfig(config)) return { config: checkedConfig(config), file };
-  } catch (error) {
-    if (error instanceof BackfillError) throw atCall(error, file);
-    throw new BackfillError(
-      'CONFIG_INVALID',
-      msg('The config file {file} cannot be loaded ({thrown})', {
-        file,
-        thrown: loadFailureText(error, file),
-      }),
-      file.endsWith('.ts')
-        ? msg('Compile it first: npx tsc, or the build command of your project')
-        : msg('Run it with node to see the error'),
-      { cause: error },
-    );
-  }
+  const config = await loadDeclaration(
+    file,
+    // validated again, because it may have been written without `defineConfig()`
+    (exported) => {
+      if (!isConfig(exported)) return undefined;
+      const { database, steps, requires } = exported;
+      return defineConfig({ database, steps, requires });
+    },
+    'CONFIG_INVALID',
+    (values) => msg('The config file {file} cannot be loaded ({thrown})', values),
+    'Compile it first: npx tsc, or the build command of your project',
+  );
+  if (config) return { config, file };
   throw new BackfillError(
     'CONFIG_INVALID',
     msg('The default export of the config file {file} is not a config', { file }),
@@ -218,8 +208,4 @@ export async function loadConfig(folder: string, trust: TrustsCode = {}): Promis
 }
 
 const isConfig = (value: unknown): value is Config =>
-  typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'config';
-
-/** Validates a config, which may have been written without `defineConfig()`. */
-const checkedConfig = ({ database, steps, requires }: Config): Config =>
-  defineConfig({ database, steps, requires });
+  isObject(value) && 'kind' in value && value.kind === 'config';

@@ -37,24 +37,28 @@ export type {
 } from './migrate/types.js';
 export type { BackupOptions, RunSettings } from './option-table.js';
 export type { ReportResult } from './report/report.js';
-export type { BackfillChecks, IndexUse, VerificationRule } from './steps/checks.js';
 export {
+  type BackfillChecks,
   type BackfillDefinition,
   type BackfillOptions,
   defineBackfill,
+  type IndexUse,
   type ProcessOptions,
   type SqlBackfillOptions,
+  type VerificationRule,
 } from './steps/define.js';
 export type { TrustsCode } from './steps/load.js';
 export {
   defineSchemaStep,
+  defineSqlStep,
   type IndexDefinition,
   type IndexOptions,
   type SchemaStepDefinition,
   type SchemaStepOptions,
+  type SqlStepDefinition,
+  type SqlStepOptions,
   type VersionOptions,
-} from './steps/schema-step.js';
-export { defineSqlStep, type SqlStepDefinition, type SqlStepOptions } from './steps/sql-step.js';
+} from './steps/schema-steps.js';
 export {
   type RequireStepDefinition,
   requireBackfill,

@@ -4,7 +4,7 @@ import type { Key } from '../ledger/keys.js';
 import type { CreatedObject } from '../ledger/records.js';
 import type { Message } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
-import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
+import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-steps.js';
 import type { Step } from '../steps/step.js';
 import type { BatchResult, FilledCell, FillOptions, FillWindow, RevertedRows } from './batch.js';
 import type { Derivation, Given } from './derive.js';
@@ -12,7 +12,7 @@ import type { PaceSettings } from './pace.js';
 import type { KeyKind } from './rows.js';
 import type { RunOptions } from './run-options.js';
 import type { AfterPass, Pass } from './scan.js';
-import type { SchemaPlan } from './schema-plan.js';
+import type { SchemaPlan } from './schema.js';
 
 /** A column of a table. */
 export interface ColumnInfo {
@@ -32,10 +32,7 @@ export interface Estimate {
   readonly diskBytes: number;
 }
 
-/**
- * Work on a table: dropping columns, creating an index on columns that are still NULL, or updating rows, apart from their new
- * values.
- */
+/** Work on a table: dropping columns, indexing columns that are still NULL, or updating rows, apart from their new values. */
 export type TableWork =
   | { readonly dropsColumns: number }
   | { readonly createsIndex: true }
@@ -118,10 +115,7 @@ export interface Dialect {
   /** Fragments for messages: an example of a guarded expression. */
   readonly words: { readonly guardExample: string };
   readonly ledger: LedgerDialect;
-  /**
-   * SQL for a built-in operator, whatever operator of that name the search path has. It binds as `||` does: parenthesize its
-   * operands.
-   */
+  /** SQL for a built-in operator, whatever the search path has of that name. Binds as `||` does: parenthesize its operands. */
   operator(sign: string): string;
   /** SQL for the name of a built-in function, whatever function of that name the search path has. */
   builtIn(name: string): string;

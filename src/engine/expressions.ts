@@ -2,14 +2,18 @@ import type { Store } from '../db/connection.js';
 import { identifier } from '../db/sql.js';
 import { findEach } from '../each.js';
 import { isStoreError } from '../engine-errors.js';
-import { BackfillError } from '../errors.js';
+import type { BackfillError } from '../errors.js';
 import type { Key, KeySpan } from '../ledger/keys.js';
 import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
+import { invalidStep } from '../steps/values.js';
 import { expressionSql, type RowSql, rowSql } from './rows.js';
 
 /** Rows that are tried at once, before one by one. */
 const PAGE = 1000;
+
+/** Codes of an expression that fails on a row. */
+const FAILED_EXPRESSION = /^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/;
 
 /**
  * Runs `act`. If the scope or an expression of the backfill fails on a row, such as `json_extract` on invalid JSON, it finds the
@@ -17,11 +21,7 @@ const PAGE = 1000;
  *
  * @throws {BackfillError} `STEP_INVALID` naming the column or the scope, and the row's key; any other error of `act`
  */
-export async function withFailingRow<Result>(
-  store: Store,
-  backfill: Backfill,
-  act: () => Promise<Result>,
-): Promise<Result> {
+export async function withFailingRow<Result>(store: Store, backfill: Backfill, act: () => Promise<Result>) {
   try {
     return await act();
   } catch (error) {
@@ -44,42 +44,28 @@ export async function rowByRow(
   const [first] = runs;
   if (!first || (await store.attempt(async () => await act(runs)))) return;
   const half = Math.ceil(runs.length / 2);
-  if (runs.length > 1) {
-    await rowByRow(store, runs.slice(0, half), act, onFailing);
-    await rowByRow(store, runs.slice(half), act, onFailing);
-    return;
+  let parts: readonly (readonly KeySpan[])[] = [runs.slice(0, half), runs.slice(half)];
+  if (runs.length === 1) {
+    const [from, to] = first;
+    if (typeof from !== 'bigint' || typeof to !== 'bigint' || from === to) return await onFailing(first);
+    const middle = (from + to) >> 1n;
+    parts = [[[from, middle]], [[middle + 1n, to]]];
   }
-  const [from, to] = first;
-  if (typeof from !== 'bigint' || typeof to !== 'bigint' || from === to) {
-    await onFailing(first);
-    return;
-  }
-  const middle = (from + to) >> 1n;
-  await rowByRow(store, [[from, middle]], act, onFailing);
-  await rowByRow(store, [[middle + 1n, to]], act, onFailing);
+  for (const part of parts) await rowByRow(store, part, act, onFailing);
 }
 
 /**
  * Returns an error that names the row on which the scope or an expression failed, if the store's error is of that kind. Reads rows
  * until it finds one, so do not call it in a transaction that blocks others.
  */
-export async function findFailingRow(
-  store: Store,
-  backfill: Backfill,
-  error: unknown,
-): Promise<BackfillError | undefined> {
-  if (
-    !isStoreError(error) ||
-    !/^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/.test(error.code)
-  )
-    return undefined;
+export async function findFailingRow(store: Store, backfill: Backfill, error: unknown) {
+  if (!isStoreError(error) || !FAILED_EXPRESSION.test(error.code)) return undefined;
   const { code } = error;
   const { name } = backfill;
   const hint = msg('Guard the expression, as in {example}, then run the same command again', {
     example: store.dialect.words.guardExample,
   });
-  const failed = (message: Message): BackfillError =>
-    new BackfillError('STEP_INVALID', message, hint, { cause: error });
+  const failed = (message: Message): BackfillError => invalidStep(message, hint, { cause: error });
   const rows = await rowSql(store, backfill);
   // The scope comes first: expressions may only be tried on rows in scope.
   const outside = await firstFailure(store, backfill, rows, rows.inScope, 'true');
@@ -109,11 +95,10 @@ async function firstFailure(
   scope: string,
 ): Promise<Key | undefined> {
   const table = `${identifier(backfill.table)} AS t`;
+  const count = `${store.dialect.builtIn('count')}(${expression})`;
   const fails = async (where: string): Promise<boolean> => {
     try {
-      await store.project.get(
-        `SELECT ${store.dialect.builtIn('count')}(${expression}) FROM ${table} WHERE ${where}`,
-      );
+      await store.project.get(`SELECT ${count} FROM ${table} WHERE ${where}`);
       return false;
     } catch (error) {
       if (isStoreError(error)) return true;

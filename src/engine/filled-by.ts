@@ -1,17 +1,17 @@
 import type { Store } from '../db/connection.js';
 import { identifier } from '../db/sql.js';
-import { everyEach, flatMapEach, someEach } from '../each.js';
+import { everyEach, someEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
 import { type DeclarationRecord, declarationOf, noteDeclaration, readDeclarations } from '../ledger/steps.js';
-import { type Message, msg } from '../messages/message.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
 import { fingerprint } from '../steps/step.js';
-import { absentColumns } from './inspect.js';
-import { earlier, hasOtherText, readKept, recordOf } from './kept-declaration.js';
+import { type ColumnValue, firstOf, requireEngineSql, sql } from '../steps/values.js';
 import { expressionSql } from './rows.js';
+import { absentColumns } from './schema.js';
 
 // A step file may change after it has filled something. The ledger keeps the declaration that filled each batch: as data, and for a
 // function its version and text. Reverts and verification use that one.
@@ -26,7 +26,7 @@ export interface Filler {
    */
   readonly certainty: 'exact' | 'unsure' | 'lost';
   /** Version of the function that filled them, if the step file has a different one. */
-  readonly lostVersion?: number;
+  readonly lostVersion?: number | undefined;
   /** Whether the ledger's declaration is unreadable. */
   readonly isUnreadable?: boolean;
 }
@@ -39,34 +39,25 @@ const lastDeclaration = async (store: Store, name: string): Promise<DeclarationR
  *
  * @param current the declaration of the step file
  */
-export async function fillersOf(
-  store: Store,
-  current: Backfill,
-): Promise<(batch: number) => Promise<Filler>> {
+export async function fillersOf(store: Store, current: Backfill) {
   const records = await readDeclarations(store, current.name);
   const known = new Map<DeclarationRecord | undefined, Filler>();
-  return async (batch) => {
+  const fillerOf = async (record: DeclarationRecord | undefined): Promise<Filler> => {
+    const isCurrent = !record || record.fingerprint === fingerprint(current);
+    const { backfill, lostVersion } = isCurrent ? { backfill: current } : earlier(record, current);
+    if (!backfill || lostVersion !== undefined || !(await isDerivable(store, backfill))) {
+      const cells = withoutValues(backfill ?? current);
+      return { backfill: cells, certainty: 'lost', lostVersion, isUnreadable: !backfill };
+    }
+    const isUnsure = record !== undefined && hasOtherText(record, current);
+    return { backfill, certainty: isUnsure ? 'unsure' : 'exact' };
+  };
+  return async (batch: number): Promise<Filler> => {
     const record = declarationOf(records, batch);
-    const filler = known.get(record) ?? (await fillerOf(store, record, current));
+    const filler = known.get(record) ?? (await fillerOf(record));
     known.set(record, filler);
     return filler;
   };
-}
-
-async function fillerOf(
-  store: Store,
-  record: DeclarationRecord | undefined,
-  current: Backfill,
-): Promise<Filler> {
-  const isCurrent = !record || record.fingerprint === fingerprint(current);
-  const { backfill, lostVersion } = isCurrent ? { backfill: current } : earlier(record, current);
-  if (!backfill || lostVersion !== undefined || !(await isDerivable(store, backfill))) {
-    const cells = withoutValues(backfill ?? current);
-    const version = lostVersion === undefined ? {} : { lostVersion };
-    return { backfill: cells, certainty: 'lost', isUnreadable: !backfill, ...version };
-  }
-  const isUnsure = record !== undefined && hasOtherText(record, current);
-  return { backfill, certainty: isUnsure ? 'unsure' : 'exact' };
 }
 
 /** Returns the same columns, with nothing to derive. */
@@ -108,21 +99,19 @@ export async function requireSameDeclaration(
 ): Promise<void> {
   const { name } = backfill;
   const record = await ledger.step(name);
-  const hasFilled = (await ledger.runs(name)).some(
-    ({ status, cellsFilled }) => isOpen(status) && cellsFilled > 0,
-  );
+  const hasFilled = (await ledger.runs(name)).some((run) => isOpen(run.status) && run.cellsFilled > 0);
   if (!record || !hasFilled) return;
   const last = declarationOf(await readDeclarations(store, name), await ledger.lastBatch(name));
-  if ((last?.fingerprint ?? record.fingerprint) !== fingerprint(backfill)) {
+  const word = { name: shellWord(name) };
+  if ((last?.fingerprint ?? record.fingerprint) !== fingerprint(backfill))
     throw new BackfillError(
       'STEP_DRIFTED',
       msg('The declaration of {name} has changed since its first batch, and it is not finished', { name }),
       msg(
         'Revert it, then apply it as it is declared now: umzug-backfill down --to {name}, then umzug-backfill up; or restore the step file and finish it first',
-        { name: shellWord(name) },
+        word,
       ),
     );
-  }
   if (confirmed || !last || !hasOtherText(last, backfill)) return;
   throw new BackfillError(
     'PROCESS_CHANGED',
@@ -132,26 +121,21 @@ export async function requireSameDeclaration(
     ),
     msg(
       'Run it again with --yes if it derives the same values; if not, restore the old function and revert with it: umzug-backfill down --to {name}; then apply the new one: umzug-backfill up',
-      { name: shellWord(name) },
+      word,
     ),
   );
 }
 
 /** Returns a warning if the text of the function differs from the one that filled last, with the same version. */
-export async function processWarning(
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
-): Promise<Message | undefined> {
-  const last = await lastDeclaration(store, backfill.name);
+export async function processWarning(store: Store, ledger: Ledger, backfill: Backfill) {
+  const { name } = backfill;
+  const last = await lastDeclaration(store, name);
   if (!last || last.fingerprint !== fingerprint(backfill) || !hasOtherText(last, backfill)) return undefined;
-  const hasFilled = (await ledger.batches(backfill.name)).some(
-    ({ number, cellsFilled }) => number >= last.firstBatch && cellsFilled > 0,
-  );
-  if (!hasFilled) return undefined;
+  const batches = (await ledger.batches(name)).filter(({ number }) => number >= last.firstBatch);
+  if (batches.every(({ cellsFilled }) => cellsFilled === 0)) return undefined;
   return msg(
     'The text of the function `process` of {name} has changed since it filled: raise processVersion if it derives other values',
-    { name: backfill.name },
+    { name },
   );
 }
 
@@ -171,12 +155,7 @@ export async function isFilledBy(store: Store, ledger: Ledger, backfill: Backfil
 }
 
 /** Whether a run filled by the current declaration. */
-export async function isRunOf(
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
-  run: number,
-): Promise<boolean> {
+export async function isRunOf(store: Store, ledger: Ledger, backfill: Backfill, run: number) {
   const records = await readDeclarations(store, backfill.name);
   const batch = (await ledger.batches(backfill.name)).findLast((record) => record.run === run);
   const record = batch ? declarationOf(records, batch.number) : records.at(-1);
@@ -193,16 +172,14 @@ export async function lostCells(
   backfill: Backfill,
 ): Promise<{ readonly version: number | undefined; readonly cells: number } | undefined> {
   const fillerOf = await fillersOf(store, backfill);
-  const lost = await flatMapEach(await ledger.batches(backfill.name), async ({ number, cellsFilled }) => {
-    const { lostVersion, isUnreadable } = await fillerOf(number);
-    return (lostVersion === undefined && !isUnreadable) || cellsFilled === 0
-      ? []
-      : [{ version: lostVersion, cells: cellsFilled }];
-  });
-  const [first] = lost;
-  if (!first) return undefined;
-  const same = lost.filter(({ version }) => version === first.version);
-  return { version: first.version, cells: same.reduce((sum, { cells }) => sum + cells, 0) };
+  let lost: { readonly version: number | undefined; cells: number } | undefined;
+  for (const { number, cellsFilled } of await ledger.batches(backfill.name)) {
+    const { lostVersion: version, isUnreadable } = await fillerOf(number);
+    if ((version === undefined && !isUnreadable) || cellsFilled === 0) continue;
+    lost ??= { version, cells: 0 };
+    if (lost.version === version) lost.cells += cellsFilled;
+  }
+  return lost;
 }
 
 /** Whether cells were filled by a function with the same version and a different text. */
@@ -224,4 +201,74 @@ export async function isFillerKnown(store: Store, ledger: Ledger, name: string):
 export async function recallBackfill(store: Store, name: string): Promise<Backfill | undefined> {
   const last = await lastDeclaration(store, name);
   return last && readKept(name, last)?.backfill;
+}
+
+/** Returns a declaration as the ledger stores it. */
+function recordOf(definition: Backfill, firstBatch: number): DeclarationRecord {
+  const { table, key, scope, columns, process } = definition;
+  const data = process && { reads: process.reads, version: process.version };
+  return {
+    firstBatch,
+    fingerprint: fingerprint(definition),
+    declaration: JSON.stringify({ table, key, scope, columns, process: data }),
+    process: process ? String(process.derive) : null,
+  };
+}
+
+/** Whether a function's text differs from the one that filled; false for a declaration without a function. */
+const hasOtherText = (record: DeclarationRecord, { process }: Backfill): boolean =>
+  record.process !== null && process !== undefined && record.process !== String(process.derive);
+
+/** Returns a declaration that the file no longer has, or only its version if its function is not in the file either. */
+function earlier(
+  record: DeclarationRecord,
+  { name: step, process: own }: Backfill,
+): { readonly backfill?: Backfill; readonly lostVersion?: number } {
+  const kept = readKept(step, record);
+  if (!kept?.process) return kept ? { backfill: kept.backfill } : {};
+  const { backfill, process } = kept;
+  const isSame =
+    own?.version === process.version &&
+    JSON.stringify(own.reads) === JSON.stringify(process.reads) &&
+    // otherwise the function returns no value for the column
+    backfill.columns.every(({ name, value }) => value.kind !== 'process' || own.fills.includes(name));
+  return own && isSame
+    ? { backfill: { ...backfill, process: own } }
+    : { backfill, lostVersion: process.version };
+}
+
+/**
+ * Parses a declaration with the functions that declare one. What these refuse, another program has written into the ledger.
+ *
+ * @returns the backfill without its function, for rows of any scope, and the part of the function that is data
+ */
+function readKept(name: string, { declaration }: DeclarationRecord) {
+  try {
+    const { table, key, columns, process } = JSON.parse(declaration) as Backfill;
+    const names = new Set(columns.map(({ name }) => String(name)));
+    const kinds = process ? ['first-of', 'sql', 'process'] : ['first-of', 'sql'];
+    const isKnown = columns.every(({ value }) => kinds.includes(value.kind));
+    if (names.size === 0 || names.size < columns.length || !isKnown) return undefined;
+    const backfill: Backfill = {
+      kind: 'backfill',
+      name,
+      table: String(table),
+      key: String(key),
+      scope: 'true',
+      columns: columns.map((column) => ({ name: String(column.name), value: readValue(column.value) })),
+      checks: {},
+    };
+    const data = process && { reads: process.reads.map(String), version: Number(process.version) };
+    return { backfill, process: data };
+  } catch (error) {
+    if (error instanceof BackfillError || error instanceof SyntaxError || error instanceof TypeError)
+      return undefined;
+    throw error;
+  }
+}
+
+function readValue(value: ColumnValue): ColumnValue {
+  if (value.kind === 'first-of') return firstOf(value.document, value.names, value.fallback);
+  if (value.kind === 'sql') return sql(requireEngineSql(value.expression, 'expression', 'sql()'));
+  return { kind: 'process' };
 }

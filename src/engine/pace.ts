@@ -8,12 +8,10 @@
  * @see https://github.com/sqlite/sqlite/blob/master/src/main.c sqliteDefaultBusyCallback
  */
 
-/** `courteous` pauses for other writers; `full` never pauses. */
-type PaceMode = 'courteous' | 'full';
-
 /** Settings of a pace. */
 export interface PaceSettings {
-  readonly name: PaceMode;
+  /** `courteous` pauses for other writers; `full` never pauses. */
+  readonly name: 'courteous' | 'full';
   /** Maximum rows per batch. */
   readonly maxRows: number;
   /** Target lock time per batch, in milliseconds. */
@@ -22,10 +20,10 @@ export interface PaceSettings {
 }
 
 /** The resource that a batch makes other clients wait for: a file's write lock, or a server's CPU and disks. */
-type Bottleneck = 'lock' | 'load';
+type Bottleneck = keyof typeof DUTY_CYCLES;
 
 /** Write activity of other clients: none lately, now and then, constant. */
-type Contention = 'none' | 'low' | 'high';
+type Contention = keyof (typeof DUTY_CYCLES)[Bottleneck];
 
 /** The pace of the next batch. */
 export interface PaceState {
@@ -58,11 +56,6 @@ const MIN_ROWS = 100;
 /** Maximum growth per batch; shrinking is not limited. */
 const MAX_GROWTH = 2;
 
-interface DutyCycle {
-  readonly workMs: number;
-  readonly pauseMs: number;
-}
-
 /**
  * Lock time between two pauses and length of the pause, in milliseconds. For a file's lock:
  * - none: 25 of 525 ms, so an uncontended run loses less than 5%
@@ -72,7 +65,7 @@ interface DutyCycle {
  * A server's clients are slowed down, not blocked: an uncontended run hardly pauses, one under high contention works a quarter of
  * the time.
  */
-const DUTY_CYCLES: Readonly<Record<Bottleneck, Readonly<Record<Contention, DutyCycle>>>> = {
+const DUTY_CYCLES = {
   lock: {
     none: { workMs: 500, pauseMs: 25 },
     low: { workMs: 80, pauseMs: 25 },
@@ -83,20 +76,15 @@ const DUTY_CYCLES: Readonly<Record<Bottleneck, Readonly<Record<Contention, DutyC
     low: { workMs: 80, pauseMs: 120 },
     high: { workMs: 60, pauseMs: 180 },
   },
-};
+} as const;
 
 /** Consecutive pauses with contention that raise it to high; without, that lower it to low and to none. */
 const [TO_HIGH, TO_LOW, TO_NONE] = [3, -4, -20] as const;
 
 /** Returns the pace of the first batch. Assumes low contention until two pauses have shown none. */
 export function initialPace({ maxRows }: PaceSettings): PaceState {
-  return {
-    rows: Math.min(maxRows, INITIAL_ROWS),
-    pauseMs: 0,
-    contention: 'low',
-    heldMs: 0,
-    streak: TO_NONE + 2,
-  };
+  const rows = Math.min(maxRows, INITIAL_ROWS);
+  return { rows, pauseMs: 0, contention: 'low', heldMs: 0, streak: TO_NONE + 2 };
 }
 
 /** Returns the pace of the batch after one that ran at `pace` and took `timing`. */

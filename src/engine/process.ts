@@ -1,8 +1,8 @@
 import type { SqlValue } from '../db/connection.js';
-import { BackfillError } from '../errors.js';
+import type { BackfillError } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
-import type { CellValue, ProcessContext, Skip } from '../steps/values.js';
+import { type CellValue, invalidStep, type ProcessContext, type Skip } from '../steps/values.js';
 import { messageOf, thrownText } from '../thrown.js';
 
 type Process = NonNullable<Backfill['process']>;
@@ -43,13 +43,9 @@ export function takeThrown({ process }: Backfill): readonly unknown[] {
 /**
  * Returns a warning for each place where the `process` of a backfill threw.
  *
- * @param showsValues whether to add the messages of the errors, which may quote rows
+ * @param showValues whether to add the messages of the errors, which may quote rows
  */
-export function thrownWarnings(
-  { name }: Backfill,
-  errors: readonly unknown[],
-  showValues = false,
-): Message[] {
+export function thrownWarnings({ name }: Backfill, errors: readonly unknown[], showValues = false) {
   const texts = errors.map((error) => thrownText(error) + (showValues ? `: ${messageOf(error)}` : ''));
   return [...new Set(texts)].map((thrown) => msg('`process` of {name} threw: {thrown}', { name, thrown }));
 }
@@ -75,8 +71,7 @@ const context: ProcessContext = {
       skips.add(skip);
       return skip;
     }
-    const refusal = new BackfillError(
-      'STEP_INVALID',
+    const refusal = invalidStep(
       msg('Expected the reason of skip() to be a code in capitals that this package does not use'),
       msg(
         'Use a code such as NO_SURNAME: it is recorded and printed, so it must not contain data of the row',
@@ -195,8 +190,7 @@ const isPromise = (value: unknown): boolean => {
 /** Returns the error for promises. It handles their rejections first, which would end the process before the error is reported. */
 function promised({ name }: Backfill, returned: readonly unknown[]): BackfillError {
   for (const promise of returned) if (promise instanceof Promise) promise.catch(() => undefined);
-  return new BackfillError(
-    'STEP_INVALID',
+  return invalidStep(
     msg('`process` of {name} returned a promise, but must be synchronous', { name }),
     msg('Load what it waits for before the run: a batch is one transaction, which cannot wait'),
   );
@@ -221,10 +215,5 @@ function checked(backfill: Backfill, value: unknown): CellValue {
 const noArray = ({ name }: Backfill): BackfillError =>
   invalidReturn(msg('`process` of {name} did not return an array with one object per row', { name }));
 
-function invalidReturn(message: Message): BackfillError {
-  return new BackfillError(
-    'STEP_INVALID',
-    message,
-    msg('Fix it, then run the same command again; nothing of this batch was written'),
-  );
-}
+const invalidReturn = (message: Message): BackfillError =>
+  invalidStep(message, msg('Fix it, then run the same command again; nothing of this batch was written'));

@@ -67,41 +67,32 @@ export function anyNullSql(backfill: Backfill, absent?: ReadonlySet<string>): st
 export const dueSql = (backfill: Backfill, { inScope, isSkipped }: RowSql, excludeSkips: boolean): string =>
   `${inScope} AND ${anyNullSql(backfill)}${excludeSkips ? ` AND NOT ${isSkipped}` : ''}`;
 
-/** SQL for the rows of a backfill. */
-export interface RowSql {
-  /** The key of a row, to order and compare by. */
-  readonly key: string;
-  /** Condition for the rows after a key; for all rows if it is null. */
-  readonly afterKey: (after: Key | null) => string;
-  /** Condition for the rows from a key on, and for those up to a key. */
-  readonly from: (first: Key) => string;
-  readonly upTo: (last: Key) => string;
-  /** Condition for the rows with one of these keys. */
-  readonly isOneOf: (keys: readonly Key[]) => string;
-  /** Condition for the rows in scope. */
-  readonly inScope: string;
-  /** Condition for a row that is recorded as a skip, as a whole or for a column. */
-  readonly isSkipped: string;
-  /** Condition for a row that is recorded as a skip, as a whole or in this cell. */
-  readonly isCellSkipped: (column: string) => string;
-}
+/** SQL for the rows of a backfill: see {@link rowSql}. */
+export type RowSql = Awaited<ReturnType<typeof rowSql>>;
 
 /** Returns the SQL for the rows of a backfill, after reading the facts of its key. */
-export async function rowSql(store: Store, backfill: Backfill): Promise<RowSql> {
+export async function rowSql(store: Store, backfill: Backfill) {
   const { operator } = store.dialect;
   const { sql: key, ledgerSql } = await store.dialect.keyOf(store, backfill);
   const compare = (sign: string, to: Key): string => `${key} ${operator(sign)} ${keyLiteral(to)}`;
   const skip = `SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
     WHERE s.backfill ${operator('=')} ${literal(backfill.name)} AND s.key ${operator('=')} ${ledgerSql}`;
   return {
+    /** The key of a row, to order and compare by. */
     key,
-    afterKey: (after) => (after === null ? 'true' : compare('>', after)),
-    from: (first) => compare('>=', first),
-    upTo: (last) => compare('<=', last),
-    isOneOf: (keys) => `(${keys.map((one) => compare('=', one)).join(' OR ')})`,
+    /** Condition for the rows after a key; for all rows if it is null. */
+    afterKey: (after: Key | null) => (after === null ? 'true' : compare('>', after)),
+    /** Condition for the rows from a key on, and for those up to a key. */
+    from: (first: Key) => compare('>=', first),
+    upTo: (last: Key) => compare('<=', last),
+    /** Condition for the rows with one of these keys. */
+    isOneOf: (keys: readonly Key[]) => `(${keys.map((one) => compare('=', one)).join(' OR ')})`,
+    /** Condition for the rows in scope. */
     inScope: scopeSql(backfill, store.dialect),
+    /** Condition for a row that is recorded as a skip, as a whole or for a column. */
     isSkipped: `EXISTS (${skip})`,
-    isCellSkipped: (column) =>
+    /** Condition for a row that is recorded as a skip, as a whole or in this cell. */
+    isCellSkipped: (column: string) =>
       `EXISTS (${skip} AND (s.target ${operator('=')} '*' OR s.target ${operator('=')} ${literal(column)}))`,
   };
 }

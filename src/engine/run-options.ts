@@ -44,11 +44,12 @@ export const warning = (text: Message): WarningEvent =>
  * Progress of a run. Between `batches_started` and `batches_finished` the event loop turns after each batch, so signals are
  * handled; outside, a statement may block it for long.
  */
-export type RunEvent =
-  | { readonly event: 'batches_started' | 'batches_finished'; readonly backfill: string }
+export type RunEvent = WarningEvent | ({ readonly backfill: string } & BackfillEvent);
+
+type BackfillEvent =
+  | { readonly event: 'batches_started' | 'batches_finished' }
   | {
       readonly event: 'run_started';
-      readonly backfill: string;
       readonly run: number;
       readonly kind: RunRecord['kind'];
       readonly isResumed: boolean;
@@ -57,18 +58,16 @@ export type RunEvent =
       readonly watermark: string | null;
     }
   /** Rows in scope of a first run already have a value. Only NULLs are filled. */
-  | ({ readonly event: 'values_left'; readonly backfill: string } & ValuesLeft)
+  | ({ readonly event: 'values_left' } & ValuesLeft)
   /** A first run found cells to fill, and filled none of them. */
   | {
       readonly event: 'nothing_filled';
-      readonly backfill: string;
       readonly cells: number;
       /** Number of skipped rows and cells by reason. */
       readonly skips: Readonly<Record<string, number>>;
     }
   | {
       readonly event: 'batch_committed';
-      readonly backfill: string;
       readonly batch: number;
       readonly firstKey: string;
       readonly lastKey: string;
@@ -80,7 +79,6 @@ export type RunEvent =
   | {
       /** A row, or one column of it, was skipped; follows `batch_committed`. */
       readonly event: 'row_skipped';
-      readonly backfill: string;
       readonly key: string;
       /** The column, or `*` for the whole row. */
       readonly target: string;
@@ -89,22 +87,20 @@ export type RunEvent =
   | {
       /** The store rejected the update of a row. It is recorded as a skip, with SQLite's result code or an SQLSTATE as its reason. */
       readonly event: 'row_rejected';
-      readonly backfill: string;
       readonly key: string;
       readonly reason: string;
     }
-  | WarningEvent
   /**
    * The run waits for other workers that have claimed the rest of it or still work on it. If another process is known to hold a
    * claim, its name and since when.
    */
-  | ({ readonly event: 'range_waiting'; readonly backfill: string } & Partial<LockHolder>)
+  | ({ readonly event: 'range_waiting' } & Partial<LockHolder>)
   /** A pause for other writers before the next batch. */
-  | { readonly event: 'throttled'; readonly backfill: string; readonly pauseMs: number }
-  | { readonly event: 'store_busy'; readonly backfill: string; readonly pauseMs: number }
+  | { readonly event: 'throttled'; readonly pauseMs: number }
+  | { readonly event: 'store_busy'; readonly pauseMs: number }
   /** A reader keeps the WAL from restarting, and it has reached its limit: the run waits. */
-  | { readonly event: 'wal_pinned'; readonly backfill: string; readonly walBytes: number }
-  | ({ readonly event: 'batch_reverted'; readonly backfill: string; readonly batch: number } & RevertResult);
+  | { readonly event: 'wal_pinned'; readonly walBytes: number }
+  | ({ readonly event: 'batch_reverted'; readonly batch: number } & RevertResult);
 
 /** Options of a run, without those of the command around it. */
 export interface RunOptions

@@ -6,7 +6,6 @@ import { fallbackOf } from '../steps/values.js';
 import { clientRows, type Derivation, isDerivedSql } from './derive.js';
 import type { KeyRange } from './dialect.js';
 import { withFailingRow } from './expressions.js';
-import type { Derived } from './process.js';
 import { partsSql, rowSql } from './rows.js';
 
 // Scans of a table: rows compared with their derived values, counted or one by one.
@@ -42,23 +41,17 @@ export type AfterPass<Found, Result> = (tx: Transaction, found: Found, threads: 
  * A row of a scan. `state` has two bits per column: 0 NULL and nothing to derive, 1 NULL but derivable, 2 the derived value, 3
  * another value. `fallbacks` has one bit per column: whether the cell equals its fallback.
  */
-export type ScanRow = readonly [
-  key: Key,
-  state: number,
-  group: unknown,
-  fallbacks: number,
-  ...values: unknown[],
-];
+export type ScanRow = Readonly<Row>;
 
-/** A row as the store returns it, with the client-side input at its end. */
-type Row = [key: Key, state: number, group: unknown, fallbacks: number, ...rest: unknown[]];
+/** A row as the store returns it, with the client-side input after its values. */
+type Row = [key: Key, state: number, group: unknown, fallbacks: number, ...values: unknown[]];
 
-/** SQL for the states of a row's cells; see `ScanRow`. */
+/** SQL for the states of a row's cells; see `ScanRow`. Default: on the columns of a derivation. */
 const stateSql = (
   store: Store,
   { backfill, isSame }: Derivation,
-  cell: (i: number) => string,
-  value: (i: number) => string,
+  cell = (i: number): string => `c${i}`,
+  value = (i: number): string => `v${i}`,
 ): string => {
   const states = backfill.columns.map(
     (_, i) => `CASE WHEN ${cell(i)} IS NULL THEN CASE WHEN ${value(i)} IS NULL THEN 0 ELSE ${4 ** i} END
@@ -79,7 +72,7 @@ const sumSql = (store: Store, terms: readonly string[]): string =>
 async function statesOf(
   store: Store,
   derivation: Derivation,
-  rows: readonly { readonly key: Key; readonly values: Derived['values'] }[],
+  rows: Parameters<Derivation['given']>[0],
 ): Promise<(key: Key) => number | undefined> {
   const { backfill, given } = derivation;
   const allHeld = backfill.columns.reduce((sum, _, i) => sum + 2 * 4 ** i, 0);
@@ -88,12 +81,8 @@ async function statesOf(
   if (rows.length === 0) return () => undefined;
   const { key } = await rowSql(store, backfill);
   const { sql, parameters } = given(rows);
-  const state = stateSql(
-    store,
-    derivation,
-    (i) => `t.${identifier(backfill.columns[i]?.name ?? '')}`,
-    (i) => `given.v${i}`,
-  );
+  const cell = (i: number): string => `t.${identifier(backfill.columns[i]?.name ?? '')}`;
+  const state = stateSql(store, derivation, cell, (i) => `given.v${i}`);
   const found = await store.project.allExact<{ k: Key; state: number }>(
     `SELECT given.k, ${state} AS state FROM ${sql} CROSS JOIN ${identifier(backfill.table)} AS t
     WHERE ${key} ${store.dialect.operator('=')} given.k${areExact ? ` AND ${state} ${store.dialect.operator('<>')} ${allHeld}` : ''}`,
@@ -127,31 +116,27 @@ export async function countPrefilled(
     return `CASE WHEN ${isSame}${onlySkipped ? ` AND skipped${i}` : ''} THEN 1 ELSE 0 END`;
   });
   const sum = `${store.dialect.builtIn('sum')}(${sumSql(store, matches)})`;
-  return await withFailingRow(
-    store,
-    backfill,
-    async () =>
-      await store.snapshot(async (tx) => {
-        let cells = 0;
-        for await (const part of partsSql(tx, backfill, null, watermark)) {
-          const where = `${part} AND ${isFound}`;
-          const any = `SELECT 1 AS found FROM ${identifier(backfill.table)} AS t WHERE ${where} LIMIT 1`;
-          if ((await tx.project.get(any)) === undefined) continue;
-          const select = derivation.select({ where, extra });
-          const counted = `SELECT ${sum} AS cells FROM (${select}) AS derived WHERE ${isDerivedSql(derivation)}`;
-          if (!derivation.isClientSide)
-            cells += (await tx.project.get<{ cells: number | null }>(counted))?.cells ?? 0;
-          for await (const page of clientRows(tx, derivation, select, Object.keys(extra))) {
-            const states = await statesOf(tx, derivation, page);
-            for (const { key, extra } of page)
-              cells += columns.filter(
-                (_, i) => isHeld(states(key) ?? 0, i) && (!onlySkipped || extra[i] === 1n),
-              ).length;
-          }
-        }
-        return cells;
-      }),
-  );
+  const countIn = async (tx: Transaction): Promise<number> => {
+    let cells = 0;
+    for await (const part of partsSql(tx, backfill, null, watermark)) {
+      const where = `${part} AND ${isFound}`;
+      const any = `SELECT 1 AS found FROM ${identifier(backfill.table)} AS t WHERE ${where} LIMIT 1`;
+      if ((await tx.project.get(any)) === undefined) continue;
+      const select = derivation.select({ where, extra });
+      const counted = `SELECT ${sum} AS cells FROM (${select}) AS derived WHERE ${isDerivedSql(derivation)}`;
+      if (!derivation.isClientSide)
+        cells += (await tx.project.get<{ cells: number | null }>(counted))?.cells ?? 0;
+      for await (const page of clientRows(tx, derivation, select, Object.keys(extra))) {
+        const states = await statesOf(tx, derivation, page);
+        for (const { key, extra } of page)
+          cells += columns.filter(
+            (_, i) => isHeld(states(key) ?? 0, i) && (!onlySkipped || extra[i] === 1n),
+          ).length;
+      }
+    }
+    return cells;
+  };
+  return await withFailingRow(store, backfill, () => store.snapshot(countIn));
 }
 
 /** Whether the state of a row says that a cell holds the derived value. */
@@ -161,10 +146,7 @@ const isHeld = (state: number, i: number): boolean => ((state >> (2 * i)) & 3) =
  * Returns a function that reads the rows in scope of a key range, in pages. The store derives and compares them, so a payload
  * leaves it only for client-side rows. Call it inside a snapshot.
  */
-export async function scanRows(
-  store: Store,
-  backfill: Backfill,
-): Promise<(range: KeyRange) => AsyncIterable<readonly ScanRow[]>> {
+export async function scanRows(store: Store, backfill: Backfill) {
   const { checks, columns } = backfill;
   const derivation = await store.dialect.derive(store, backfill);
   const { inScope, from, afterKey, upTo } = await rowSql(store, backfill);
@@ -175,29 +157,20 @@ export async function scanRows(
     const isSame = derivation.isSame(cell, derivation.fallback(i, fallback));
     return `CASE WHEN ${cell} IS NOT NULL AND ${isSame} THEN ${2 ** i} ELSE 0 END`;
   });
-  const extra = {
-    g: checks.groupBy === undefined ? 'NULL' : `t.${identifier(checks.groupBy)}`,
-    same: sumSql(store, isHolding),
-  };
-  const state = stateSql(
-    store,
-    derivation,
-    (i) => `c${i}`,
-    (i) => `v${i}`,
-  );
+  const group = checks.groupBy === undefined ? 'NULL' : `t.${identifier(checks.groupBy)}`;
+  const extra = { g: group, same: sumSql(store, isHolding) };
+  const state = stateSql(store, derivation);
   const values = checks.timestamps ? columns.map((_, i) => derivation.text(`c${i}`)) : [];
   const list = ['k', state, derivation.text('g'), 'same', ...values, ...derivation.clientInput].join(', ');
-  return async function* ([first, last]) {
+  return async function* ([first, last]: KeyRange): AsyncGenerator<readonly ScanRow[]> {
     let start = from(first);
-    for await (const end of first === last
-      ? [last]
-      : store.dialect.sliceEnds(store, backfill, first, last, true)) {
+    const ends = first === last ? [last] : store.dialect.sliceEnds(store, backfill, first, last, true);
+    for await (const end of ends) {
       const where = `${inScope} AND ${start} AND ${upTo(end ?? last)}`;
       const sql = `SELECT ${list} FROM (${derivation.select({ where, extra })}) AS derived`;
       const pages = store.project.pages<Row>(sql);
-      yield* derivation.clientInput.length === 0
-        ? pages
-        : comparedRows(store, derivation, pages, values.length + 4);
+      if (derivation.clientInput.length === 0) yield* pages;
+      else yield* comparedRows(store, derivation, pages, values.length + 4);
       start = afterKey(end);
     }
   };
@@ -217,11 +190,8 @@ async function* comparedRows(
   for await (const page of pages) {
     const left = page.filter((row) => row[width] !== null);
     const derived = derivation.derive(left.map((row) => row.slice(width)));
-    const states = await statesOf(
-      store,
-      derivation,
-      left.map(([key], at) => ({ key, values: derived[at]?.values ?? [] })),
-    );
+    const given = left.map(([key], at) => ({ key, values: derived[at]?.values ?? [] }));
+    const states = await statesOf(store, derivation, given);
     for (const row of left) row[1] = states(row[0]) ?? row[1];
     for (const row of page) row.length = width;
     yield page;

@@ -6,13 +6,7 @@ import { EXTERNAL, type StepRecord } from '../ledger/records.js';
 import { stepStorage } from '../ledger/steps.js';
 import { msg } from '../messages/message.js';
 import { revertBackfillStep } from '../run/revert.js';
-import {
-  checkDataLoss,
-  checkLockTime,
-  checkRevertible,
-  revertSchemaStep,
-  revertSqlStep,
-} from '../run/schema.js';
+import { checkRevertible, revertSchemaStep, revertSqlStep } from '../run/schema.js';
 import { hasDown, type Step } from '../steps/step.js';
 import { changeStore, type RunResult, type Work } from './change.js';
 import { refuseLostFillers, withRecalled } from './declared.js';
@@ -108,9 +102,7 @@ export async function prepareDown(
   for (const [i, step] of reverts.entries()) {
     if (step.kind === 'backfill') await refuseDamagedCells(ledger, step.name);
     if (step.kind !== 'schema') continue;
-    await checkRevertible(store, ledger, step);
-    if (i === 0) await checkDataLoss(store, ledger, step, { confirmed });
-    const estimate = await checkLockTime(store, ledger, step, { confirmed });
+    const estimate = await checkRevertible(store, ledger, step, confirmed, i === 0);
     if (!estimate) continue;
     transactionBytes = Math.max(transactionBytes, estimate.diskBytes);
     const [lockMs, diskBytes] = [Math.ceil(estimate.lockMs), estimate.diskBytes];
@@ -145,11 +137,15 @@ export async function down(options: MigratorOptions, target: MigrateOptions = {}
         async run(step) {
           const { name } = step;
           options.onEvent?.({ event: 'step_started', step: name, direction: 'down' });
-          if (step.kind === 'schema') await revertSchemaStep(store, ledger, step, options);
+          if (step.kind === 'schema') await revertSchemaStep(store, ledger, step, options.confirmed);
           else if (step.kind === 'sql') await revertSqlStep(store, ledger, step);
           else if (step.kind === 'require')
             await store.write(async (tx) => await ledger.in(tx).deleteStep(name));
-          else cells.push({ backfill: name, ...(await revertBackfillStep(store, ledger, step, options)) });
+          else
+            cells.push({
+              backfill: name,
+              ...(await revertBackfillStep({ store, ledger, backfill: step, options })),
+            });
           reverted.push(name);
           options.onEvent?.({ event: 'step_finished', step: name, direction: 'down' });
         },

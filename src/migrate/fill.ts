@@ -41,13 +41,14 @@ export async function fill(
 ): Promise<boolean> {
   const { options, session } = context;
   const { store, ledger } = session;
+  const work = { store, ledger, backfill: step, options };
   return await inStep(step, async () => {
     const outcome =
       kind === 'first'
-        ? await applyBackfillStep(store, ledger, step, options)
+        ? await applyBackfillStep(work)
         : kind === 'rescan'
-          ? await rerun(store, ledger, step, kind, options)
-          : await catchUp(store, ledger, step, options);
+          ? await rerun(work, kind)
+          : await catchUp(work);
     warnOfFilledAgain(context, step, outcome);
     return outcome.hasRun;
   });

@@ -92,7 +92,7 @@ async function reader(from: ImportOptions['from']): Promise<(store: Store) => Pr
   refuseUnknownOptions(from, ['table', 'column'], `\`from\` of ${WHAT}`, 'USAGE');
   const table = requireText(from.table, 'from.table', WHAT, 'USAGE');
   const column = requireText(from.column ?? 'name', 'from.column', WHAT, 'USAGE');
-  const { absentColumns } = await import('../engine/inspect.js');
+  const { absentColumns } = await import('../engine/schema.js');
   return async (store) => {
     if (!(await store.dialect.hasTable(store, table))) {
       throw new BackfillError(

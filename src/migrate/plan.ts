@@ -1,12 +1,12 @@
 import { foldCase } from '../db/sql.js';
 import { filterEach, mapEach } from '../each.js';
 import type { RevertResult } from '../engine/batch.js';
+import { type PlannedScope, planRows, sampleRows } from '../engine/derive.js';
 import { withFailingRow } from '../engine/expressions.js';
-import { type PlannedScope, planRows, sampleRows } from '../engine/plan-rows.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { warning } from '../engine/run-options.js';
-import { planSchemaStep, reverseStatements } from '../engine/schema-plan.js';
+import { planSchemaStep, reverseStatements } from '../engine/schema.js';
 import { BackfillError } from '../errors.js';
 import type { Drift } from '../ledger/ledger.js';
 import type { Message } from '../messages/message.js';

@@ -1,14 +1,13 @@
 import type { Store } from '../db/connection.js';
 import { foldCase, identifier } from '../db/sql.js';
 import { filterEach } from '../each.js';
-import { absentColumns } from '../engine/inspect.js';
 import { expressionSql, scopeSql } from '../engine/rows.js';
-import { planSchemaStep } from '../engine/schema-plan.js';
+import { absentColumns, planSchemaStep } from '../engine/schema.js';
 import { BackfillError } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 import { existingObjects } from '../run/schema.js';
 import { shellWord } from '../shell.js';
-import type { SchemaStepDefinition } from '../steps/schema-step.js';
+import type { SchemaStepDefinition } from '../steps/schema-steps.js';
 import type { Step } from '../steps/step.js';
 import { atStep, inStep } from '../steps/step.js';
 import { type BackfillStep, missingColumns, requiredBackfill, type Session } from './session.js';

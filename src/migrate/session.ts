@@ -1,7 +1,7 @@
 import type { Project } from '../config.js';
 import type { Connection, Store, Transaction } from '../db/connection.js';
 import type { StoreConnector } from '../db/connector.js';
-import { absentColumns } from '../engine/inspect.js';
+import { absentColumns } from '../engine/schema.js';
 import { sqliteConnector } from '../engine/sqlite/dialect.js';
 import { isStoreError } from '../engine-errors.js';
 import { BackfillError, toBackfillError } from '../errors.js';

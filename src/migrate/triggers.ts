@@ -1,5 +1,5 @@
 import { warning } from '../engine/run-options.js';
-import { planSchemaStep } from '../engine/schema-plan.js';
+import { planSchemaStep } from '../engine/schema.js';
 import { BackfillError } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';

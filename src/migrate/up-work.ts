@@ -1,6 +1,6 @@
 import type { Project } from '../config.js';
 import { filterEach } from '../each.js';
-import { planSchemaStep } from '../engine/schema-plan.js';
+import { planSchemaStep } from '../engine/schema.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import type { SchemaStep } from '../run/schema.js';

@@ -191,7 +191,7 @@ async function applyPending(
   const beginDeferred = async (isDue: (step: BackfillStep) => boolean): Promise<void> => {
     for (let [step] = deferred; step && isDue(step); [step] = deferred) {
       await checkAfterSql(step);
-      await beginBackfillStep(store, ledger, step, options);
+      await beginBackfillStep({ store, ledger, backfill: step, options });
       deferred.shift();
     }
   };

@@ -88,7 +88,8 @@ export async function joinRun(options: MigratorOptions, joined: string[]): Promi
       if (!(await ledger.runs(step.name)).some(({ status, share = 0 }) => status === 'running' && share < 1))
         continue;
       await refuseTriggers(session, [step], 'up', options);
-      if (!(await inStep(step, async () => await joinRuns(store, ledger, step, options)))) continue;
+      if (!(await inStep(step, async () => await joinRuns({ store, ledger, backfill: step, options }))))
+        continue;
       hasJoined = true;
       if (!joined.includes(step.name)) joined.push(step.name);
     }

@@ -42,14 +42,15 @@ export interface Loop extends Work {
  */
 export async function withBatchEvents(work: Work, act: (loop: Loop) => Promise<void>): Promise<void> {
   const { store, backfill, options } = work;
-  options.onEvent?.({ event: 'batches_started', backfill: backfill.name });
-  const pacer = await Pacer.begin(store, backfill, options);
+  const { name } = backfill;
+  options.onEvent?.({ event: 'batches_started', backfill: name });
+  const monitor = await store.dialect.loadMonitor(store, backfill, options);
   try {
-    await act({ ...work, pacer });
-    throwIfAborted(options.signal, msg('after the last batch of {backfill}', { backfill: backfill.name }));
+    await act({ ...work, pacer: new Pacer(work, monitor) });
+    throwIfAborted(options.signal, msg('after the last batch of {backfill}', { backfill: name }));
   } finally {
-    await pacer.close();
-    options.onEvent?.({ event: 'batches_finished', backfill: backfill.name });
+    await monitor.close();
+    options.onEvent?.({ event: 'batches_finished', backfill: name });
   }
 }
 
@@ -69,19 +70,11 @@ export async function commitBatch<Done>(
   where: () => Message,
   onConflict?: () => void,
 ): Promise<Done> {
-  const transaction = async (): Promise<Done> => {
-    const done = await store.tryWrite(async (tx) => {
-      await pacer.onBegin(tx);
-      return await batch(tx);
-    });
-    pacer.onEnd();
-    return done;
-  };
   await pacer.pause();
   for (const usualMs of backoffDelays()) {
     throwIfAborted(signal, where());
     try {
-      return await transaction();
+      return await pacer.transaction(batch);
     } catch (error) {
       const reason = store.dialect.retryReason(error);
       if (!reason) throw (await findFailingRow(store, backfill, error)) ?? error;
@@ -92,23 +85,22 @@ export async function commitBatch<Done>(
       await pauseFor(pauseMs, signal);
     }
   }
-  return await withFailingRow(store, backfill, transaction);
+  return await withFailingRow(store, backfill, () => pacer.transaction(batch));
 }
 
 /** Paces one loop of batches by the lock time of each batch and by contention. */
 class Pacer {
-  readonly #backfill: Backfill;
-  readonly #options: RunOptions;
-  readonly #settings: PaceSettings;
+  readonly #work: Work;
   readonly #monitor: LoadMonitor;
+  readonly #settings: PaceSettings;
   #pace: PaceState;
-  #lockedAt = 0;
   #lockMs = 0;
   #hasContention = false;
 
-  private constructor(store: Connection, backfill: Backfill, options: RunOptions, monitor: LoadMonitor) {
-    this.#backfill = backfill;
-    this.#options = options;
+  constructor(work: Work, monitor: LoadMonitor) {
+    const { options, store } = work;
+    this.#work = work;
+    this.#monitor = monitor;
     this.#settings = {
       name: options.pace ?? RUN_OPTIONS.pace.default,
       maxRows: Math.min(options.batchRows ?? RUN_OPTIONS.batchRows.default, MAX_BATCH_ROWS),
@@ -116,12 +108,6 @@ class Pacer {
       bottleneck: store.dialect.pacing.bottleneck,
     };
     this.#pace = initialPace(this.#settings);
-    this.#monitor = monitor;
-  }
-
-  /** Starts the load monitor of a loop. */
-  static async begin(store: Connection, backfill: Backfill, options: RunOptions): Promise<Pacer> {
-    return new Pacer(store, backfill, options, await store.dialect.loadMonitor(store, backfill, options));
   }
 
   /** Maximum rows of the next batch. */
@@ -131,21 +117,23 @@ class Pacer {
 
   /** Pauses before a batch, if a pause is due. */
   async pause(): Promise<void> {
+    const { backfill, options } = this.#work;
     const { pauseMs } = this.#pace;
     if (pauseMs === 0) return;
-    this.#options.onEvent?.({ event: 'throttled', backfill: this.#backfill.name, pauseMs });
-    await pauseFor(pauseMs, this.#options.signal);
+    options.onEvent?.({ event: 'throttled', backfill: backfill.name, pauseMs });
+    await pauseFor(pauseMs, options.signal);
   }
 
-  /** Starts measuring a batch's transaction. Must be called first in it. */
-  async onBegin(tx: Transaction): Promise<void> {
-    this.#lockedAt = performance.now();
-    this.#hasContention = await this.#monitor.hasContention(tx);
-  }
-
-  /** Stops measuring the transaction. */
-  onEnd(): void {
-    this.#lockMs = performance.now() - this.#lockedAt;
+  /** Runs a batch in a transaction, and measures how long that holds its lock. */
+  async transaction<Done>(batch: (tx: Transaction) => Promise<Done>): Promise<Done> {
+    let lockedAt = 0;
+    const done = await this.#work.store.tryWrite(async (tx) => {
+      lockedAt = performance.now();
+      this.#hasContention = await this.#monitor.hasContention(tx);
+      return await batch(tx);
+    });
+    this.#lockMs = performance.now() - lockedAt;
+    return done;
   }
 
   /**
@@ -158,10 +146,5 @@ class Pacer {
     this.#pace = nextPace(this.#pace, timing, this.#settings);
     await nextTurn();
     await this.#monitor.betweenBatches();
-  }
-
-  /** Stops the load monitor. */
-  async close(): Promise<void> {
-    await this.#monitor.close();
   }
 }

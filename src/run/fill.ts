@@ -5,10 +5,8 @@ import { findFailingRow, withFailingRow } from '../engine/expressions.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
 import { warning } from '../engine/run-options.js';
 import type { Key } from '../ledger/keys.js';
-import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { type Message, msg } from '../messages/message.js';
-import type { Backfill } from '../steps/define.js';
 import { commitBatch, type Loop } from './batches.js';
 import { rejectionOf, requireFixedPoint, stopOnFailures, stopOnRejections } from './run-checks.js';
 
@@ -38,21 +36,16 @@ interface BatchOutcome {
   readonly allClaimed?: boolean;
 }
 
-/**
- * Fills the next batch of a run, or finishes the run if no row is left. Runs inside the batch's transaction: see batches.ts for the effect
- * of a kill.
- *
- * @param ledger the ledger on `tx`
- */
+/** Fills the next batch of a run, or finishes the run if no row is left. Runs inside the batch's transaction: see batches.ts. */
 async function fillNextBatch(
   tx: Transaction,
-  ledger: Ledger,
-  backfill: Backfill,
+  { backfill, ledger: outside }: Loop,
   run: RunRecord,
   request: BatchRequest,
 ): Promise<BatchOutcome> {
   const startedAt = performance.now();
   const { name } = backfill;
+  const ledger = outside.in(tx);
   const claim = await ledger.claim(name, run, request.cursor);
   if (claim === 'contended') return { isDone: false, allClaimed: true };
   if (claim === 'exhausted') {
@@ -92,7 +85,7 @@ async function fillNextBatch(
  * @throws {BackfillError} `ROW_REJECTED_REPEATEDLY`, `PROCESS_FAILED` if this happens to too many rows, and as `applyBackfillStep`
  */
 export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
-  const { store, ledger, backfill, options, pacer } = loop;
+  const { store, backfill, options, pacer } = loop;
   const { name } = backfill;
   const { cursor, watermark } = run;
   options.onEvent?.({
@@ -120,7 +113,7 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
     request.window ??= await windowOf(loop, run, request);
     let tried: BatchResult | undefined;
     const batch = async (tx: Transaction): Promise<BatchOutcome> => {
-      const one = await fillNextBatch(tx, ledger.in(tx), backfill, run, request);
+      const one = await fillNextBatch(tx, loop, run, request);
       tried = one.batch;
       return one;
     };
@@ -143,30 +136,19 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
   }
 }
 
-/**
- * Returns the next part of the table to read, found between two transactions. Undefined if reads inside a batch block no other
- * process.
- */
+/** Returns the next part of the table to read, found between two transactions. Undefined if reads in a batch block no other process. */
 async function windowOf(
   { store, ledger, backfill }: Loop,
   { watermark, kind }: RunRecord,
   { readTo }: BatchRequest,
 ): Promise<FillWindow | undefined> {
   if (watermark === null || ledger.isShared) return undefined;
-  return await withFailingRow(
-    store,
-    backfill,
-    async () => await store.dialect.fillWindow(store, backfill, readTo, watermark, kind === 'catch-up'),
-  );
+  const find = () => store.dialect.fillWindow(store, backfill, readTo, watermark, kind === 'catch-up');
+  return await withFailingRow(store, backfill, find);
 }
 
 /** Updates the request after a COMMIT, and emits its events. */
-async function advance(
-  loop: Loop,
-  request: BatchRequest,
-  { batch }: BatchOutcome,
-  durationMs: number,
-): Promise<void> {
+async function advance(loop: Loop, request: BatchRequest, { batch }: BatchOutcome, durationMs: number) {
   const { backfill, options, pacer } = loop;
   const { rejected, window } = request;
   if (window && (!batch || batch.isLast)) [request.readTo, request.window] = [window.upTo, undefined];
@@ -191,18 +173,10 @@ async function emitBatch(
 ): Promise<void> {
   if (!onEvent) return;
   const { name: backfill } = of;
-  const { number, firstKey, lastKey, rowsScanned, cellsFilled, cellsSkipped, skips } = batch;
-  onEvent({
-    event: 'batch_committed',
-    backfill,
-    batch: number,
-    firstKey: String(firstKey),
-    lastKey: String(lastKey),
-    rowsScanned,
-    cellsFilled,
-    cellsSkipped,
-    durationMs,
-  });
+  const { number, rowsScanned, cellsFilled, cellsSkipped, skips } = batch;
+  const keys = { firstKey: String(batch.firstKey), lastKey: String(batch.lastKey) };
+  const counts = { rowsScanned, cellsFilled, cellsSkipped };
+  onEvent({ event: 'batch_committed', backfill, batch: number, ...keys, ...counts, durationMs });
   if (skips === 0) return;
   for (const thrown of thrownWarnings(of, takeThrown(of), showValues)) onEvent(warning(thrown));
   for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, number))

@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Store } from '../db/connection.js';
 import { foldCase, identifier } from '../db/sql.js';
 import { type BatchResult, type RejectedRow, RejectedUpdate } from '../engine/batch.js';
+import { type PlannedScope, sampleRows } from '../engine/derive.js';
 import { withFailingRow } from '../engine/expressions.js';
-import { type PlannedScope, sampleRows } from '../engine/plan-rows.js';
 import { PROCESS_FAILED, takeThrown } from '../engine/process.js';
 import { partsSql, rowSql } from '../engine/rows.js';
 import type { ValuesLeft } from '../engine/run-options.js';
@@ -22,11 +22,8 @@ import type { Work } from './batches.js';
 
 // Checks that find mistakes of a declaration before its run, in a batch and at the end.
 
-/** Rows that `process` is called with twice. */
-const ROWS = 16;
-
-/** Time between the two calls, in milliseconds, so that a clock advances. */
-const PAUSE_MS = 2;
+/** Rows that `process` is called with twice, and the time between the two calls, in milliseconds, so that a clock advances. */
+const [ROWS, PAUSE_MS] = [16, 2];
 
 /**
  * Calls `process` twice for the first rows of a run, before any is filled: values that depend on the time, on chance or on earlier calls
@@ -34,25 +31,15 @@ const PAUSE_MS = 2;
  *
  * @throws {BackfillError} `NOT_DETERMINISTIC` if the values differ
  */
-export async function requireSteadiness(
-  store: Store,
-  backfill: Backfill,
-  scope: PlannedScope,
-): Promise<void> {
+export async function requireSteadiness(store: Store, backfill: Backfill, scope: PlannedScope) {
   if (!backfill.process) return;
-  const first = await withFailingRow(
-    store,
-    backfill,
-    async () => await sampleRows(store, backfill, scope, ROWS),
-  );
+  const first = await withFailingRow(store, backfill, () => sampleRows(store, backfill, scope, ROWS));
   if (first.length === 0) return;
   await sleep(PAUSE_MS);
   const keys = first.map(({ key }) => key);
-  const second = new Map(
-    (await sampleRows(store, backfill, { ...scope, keys }, ROWS)).map((row) => [row.key, row]),
-  );
+  const second = await sampleRows(store, backfill, { ...scope, keys }, ROWS);
   for (const { key, values } of first) {
-    const again = second.get(key)?.values; // undefined if the row has been deleted
+    const again = second.find((row) => row.key === key)?.values; // undefined if the row has been deleted
     const column = backfill.columns.find((_, i) => again && !isDeepStrictEqual(values[i], again[i]));
     if (!column) continue;
     throw new BackfillError(
@@ -77,12 +64,7 @@ const OTHER = 3;
  *
  * @throws {BackfillError} `NOT_DETERMINISTIC` if a value has changed
  */
-export async function requireFixedPoint(
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
-  batch: number,
-): Promise<void> {
+export async function requireFixedPoint(store: Store, ledger: Ledger, backfill: Backfill, batch: number) {
   const rowsOf = await scanRows(store, { ...backfill, scope: 'true', checks: {} });
   const names = backfill.columns.map(({ name }) => name);
   for (const { columns, runs } of await ledger.cells(backfill.name, batch)) {
@@ -125,12 +107,7 @@ export function rejectionOf(
 }
 
 /** Returns the number of rows that a run has skipped with a code if it exceeds {@link REJECTION_LIMIT}, else 0. */
-async function rowsOverLimit(
-  ledger: Ledger,
-  { name }: Backfill,
-  { run }: RunRecord,
-  code: string,
-): Promise<number> {
+async function rowsOverLimit(ledger: Ledger, { name }: Backfill, { run }: RunRecord, code: string) {
   const rows = await ledger.rejectedRows(name, run, code);
   const read = (await ledger.runs(name)).find((record) => record.run === run)?.rowsScanned ?? 0;
   const allowed = Math.max(REJECTION_LIMIT.always, (read * REJECTION_LIMIT.percent) / 100);
@@ -168,15 +145,10 @@ export async function stopOnRejections(
   const rows = await rowsOverLimit(ledger, backfill, run, code);
   if (rows === 0) return;
   const engine = code.startsWith('SQLITE_') ? 'SQLite' : 'PostgreSQL';
+  const values = { engine, rows, table: backfill.table, code, key };
   throw new BackfillError(
     'ROW_REJECTED_REPEATEDLY',
-    msg('{engine} rejected the update of {rows} rows of {table} with {code}, last at key {key}', {
-      engine,
-      rows,
-      table: backfill.table,
-      code,
-      key,
-    }),
+    msg('{engine} rejected the update of {rows} rows of {table} with {code}, last at key {key}', values),
     msg(
       'Find the trigger or constraint that rejects them: sqlite3 STORE {sql}; remove it, run the same command again, then umzug-backfill backfill {name} --rescan for the skipped rows',
       { sql: shellWord(`.schema ${backfill.table}`), name: shellWord(backfill.name) },
@@ -235,16 +207,9 @@ export async function reportValuesLeft(
 }
 
 /** Reports a first run that has skipped every cell as `nothing_filled`. */
-export async function reportNothingFilled(
-  { ledger, backfill: { name }, options }: Work,
-  number: number,
-): Promise<void> {
+export async function reportNothingFilled({ ledger, backfill: { name }, options }: Work, number: number) {
   const run = (await ledger.runs(name)).find((record) => record.run === number);
   if (run?.kind !== 'first' || run.cellsFilled > 0 || run.cellsSkipped === 0) return;
-  options.onEvent?.({
-    event: 'nothing_filled',
-    backfill: name,
-    cells: run.cellsSkipped,
-    skips: await ledger.skipCounts(name),
-  });
+  const skips = await ledger.skipCounts(name);
+  options.onEvent?.({ event: 'nothing_filled', backfill: name, cells: run.cellsSkipped, skips });
 }

@@ -8,32 +8,20 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { runConflict } from '../ledger/runs.js';
 import type { Backfill } from '../steps/define.js';
-import { fingerprint, type Step } from '../steps/step.js';
+import { fingerprint } from '../steps/step.js';
 import { type Work, withBatchEvents } from './batches.js';
 import { fillBatches } from './fill.js';
 import { reportNothingFilled, reportValuesLeft, requireSteadiness } from './run-checks.js';
 import { findsWaiting, probeOf, recordProbe, recordRun } from './waiting.js';
 
-type BackfillStep = Step & Backfill;
-
-/**
- * Runs `lead`, and `work` once per further worker, each with a separate connection and ledger. Settles as `lead` does, after all have
- * ended.
- */
+/** Runs `lead`, and `work` per further worker, each with a connection and ledger. Settles as `lead` does, once all have ended. */
 export type WithWorkers = (
   work: (store: Connection, ledger: Ledger, options: RunOptions) => Promise<void>,
   lead: () => Promise<void>,
 ) => Promise<void>;
 
-/** Options of a fill. */
-export interface FillRunOptions extends RunOptions {
-  /** Runs further workers of this process. Default: none. */
-  readonly withWorkers?: WithWorkers | undefined;
-}
-
-interface FillWork extends Work {
-  readonly options: FillRunOptions;
-}
+/** A backfill to fill; `withWorkers` runs further workers of this process. Default: none. */
+type FillWork = Work & { readonly options: { readonly withWorkers?: WithWorkers | undefined } };
 
 /**
  * Applies a backfill step: its first run, or the rest of it, then a catch-up of rows written since. Each batch's updates, its ledger row
@@ -41,16 +29,12 @@ interface FillWork extends Work {
  *
  * @throws {BackfillError} `INTERRUPTED`, `TERMINATED`, `RUN_CONFLICT`, `ROW_REJECTED_REPEATEDLY` or a `STORE_…` code
  */
-export async function applyBackfillStep(
-  store: Connection,
-  ledger: Ledger,
-  step: BackfillStep,
-  options: FillRunOptions,
-): Promise<FillOutcome> {
+export async function applyBackfillStep(work: FillWork): Promise<FillOutcome> {
+  const { store, ledger, backfill } = work;
   const startedAt = performance.now();
-  await beginBackfillStep(store, ledger, step, options);
-  const outcome = await catchUp(store, ledger, step, options);
-  await store.write(async (tx) => await ledger.in(tx).finishStep(step.name, performance.now() - startedAt));
+  await beginBackfillStep(work);
+  const outcome = await catchUp(work);
+  await store.write((tx) => ledger.in(tx).finishStep(backfill.name, performance.now() - startedAt));
   return outcome;
 }
 
@@ -65,35 +49,26 @@ export interface FillOutcome {
 }
 
 /** Starts a backfill step and its first run without filling anything. {@link applyBackfillStep} resumes it. */
-export async function beginBackfillStep(
-  store: Connection,
-  ledger: Ledger,
-  step: BackfillStep,
-  { confirmed }: RunOptions,
-): Promise<void> {
+export async function beginBackfillStep({ store, ledger, backfill, options }: Work): Promise<void> {
+  const { name, kind } = backfill;
   await store.write(async (tx) => {
     const own = ledger.in(tx);
-    await requireSameDeclaration(tx, own, step, confirmed);
-    await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    if ((await own.runs(step.name)).length === 0) await beginRun(tx, own, step, 'first');
+    await requireSameDeclaration(tx, own, backfill, options.confirmed);
+    await own.beginStep({ name, kind, fingerprint: fingerprint(backfill) });
+    if ((await own.runs(name)).length === 0) await beginRun(tx, own, backfill, 'first');
   });
 }
 
 /**
  * Brings a backfill up to date: resumes interrupted runs, then runs a catch-up if rows need one. Throws as {@link applyBackfillStep}.
  */
-export async function catchUp(
-  store: Connection,
-  ledger: Ledger,
-  backfill: Backfill,
-  options: FillRunOptions,
-): Promise<FillOutcome> {
+export async function catchUp(work: FillWork): Promise<FillOutcome> {
+  const { store, ledger, backfill } = work;
   const open = (await runningRuns(ledger, backfill))[0]?.run;
-  const hasResumed = await resumeRuns({ store, ledger, backfill, options });
+  const hasResumed = await resumeRuns(work);
   const probe = await probeOf(store, ledger, backfill);
-  const hasWaited = (await findsWaiting(store, backfill, probe)) === true;
-  if (hasWaited) return await rerun(store, ledger, backfill, 'catch-up', options, open);
-  if (probe.isNews) await store.write(async (tx) => await recordProbe(tx, ledger.in(tx), backfill, probe));
+  if ((await findsWaiting(store, backfill, probe)) === true) return await rerun(work, 'catch-up', open);
+  if (probe.isNews) await store.write((tx) => recordProbe(tx, ledger.in(tx), backfill, probe));
   const filledAgain = hasResumed ? await countFilledAgain(ledger, backfill.name, open ?? 1) : 0;
   return { hasRun: hasResumed, filledAgain, haveKeysRestarted: false };
 }
@@ -104,15 +79,8 @@ export async function catchUp(
  *
  * @param since first run to report on. Default: the first interrupted one
  */
-export async function rerun(
-  store: Connection,
-  ledger: Ledger,
-  backfill: Backfill,
-  kind: 'catch-up' | 'rescan',
-  options: FillRunOptions,
-  since?: number,
-): Promise<FillOutcome> {
-  const work = { store, ledger, backfill, options };
+export async function rerun(work: FillWork, kind: 'catch-up' | 'rescan', since?: number) {
+  const { store, ledger, backfill } = work;
   const first = since ?? (await runningRuns(ledger, backfill))[0]?.run;
   await resumeRuns(work);
   const started = await store.write(async (tx) => {
@@ -188,7 +156,7 @@ async function countPrefilledCells(
   { store, ledger, backfill }: Work,
   run: RunRecord,
   mayHoldValues: boolean,
-): Promise<void> {
+) {
   const isFromFirst = run.startKey === null && run.watermark !== null;
   if (run.isCounted && (run.batches > 0 || !isFromFirst)) return; // cells that an interrupted `down` kept are counted again
   const found = isFromFirst && mayHoldValues ? await countPrefilled(store, backfill, run.watermark) : 0;
@@ -204,14 +172,10 @@ async function fillRun(work: FillWork, run: RunRecord): Promise<void> {
   const excludeSkips = run.kind === 'catch-up';
   await requireSteadiness(store, backfill, { absent: new Set(), after, excludeSkips });
   takeThrown(backfill); // discards errors of earlier reads
-  const fill = async (own: Work): Promise<void> =>
-    await withBatchEvents(own, async (loop) => await fillBatches(loop, run));
-  if (!options.withWorkers) await fill(work);
-  else
-    await options.withWorkers(
-      async (own, ownLedger, how) => await fill({ store: own, ledger: ownLedger, backfill, options: how }),
-      async () => await fill(work),
-    );
+  const fill = (own: Work) => withBatchEvents(own, (loop) => fillBatches(loop, run));
+  const lead = () => fill(work);
+  if (!options.withWorkers) return await lead();
+  await options.withWorkers((own, ledger, how) => fill({ store: own, ledger, backfill, options: how }), lead);
 }
 
 /**
@@ -219,14 +183,9 @@ async function fillRun(work: FillWork, run: RunRecord): Promise<void> {
  *
  * @returns whether there was a run to join
  */
-export async function joinRuns(
-  store: Connection,
-  ledger: Ledger,
-  backfill: Backfill,
-  options: FillRunOptions,
-): Promise<boolean> {
-  const [first] = await runningRuns(ledger, backfill);
+export async function joinRuns(work: FillWork): Promise<boolean> {
+  const [first] = await runningRuns(work.ledger, work.backfill);
   if (!first?.isCounted) return false;
-  await fillRun({ store, ledger, backfill, options }, first);
+  await fillRun(work, first);
   return true;
 }

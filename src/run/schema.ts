@@ -4,54 +4,51 @@ import { pathExists } from '../db/file.js';
 import { identifier, isSameName, literal } from '../db/sql.js';
 import { filterEach, mapEach } from '../each.js';
 import type { Estimate } from '../engine/dialect.js';
-import { absentColumns, declaredVersion, storeVersion } from '../engine/inspect.js';
-import type { RunOptions } from '../engine/run-options.js';
-import { planSchemaStep, reverseStatements } from '../engine/schema-plan.js';
+import {
+  absentColumns,
+  columnMissing,
+  compareStoreVersion,
+  planSchemaStep,
+  reverseStatements,
+} from '../engine/schema.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { CreatedObject } from '../ledger/records.js';
 import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
-import type { SchemaStepDefinition, VersionOptions } from '../steps/schema-step.js';
-import type { SqlStepDefinition } from '../steps/sql-step.js';
-import { noStatement } from '../steps/sql-step.js';
+import {
+  noStatement,
+  type SchemaStepDefinition,
+  type SqlStepDefinition,
+  type VersionOptions,
+} from '../steps/schema-steps.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import { compareVersions } from '../version.js';
 
 /**
  * Checks that a store meets the requirements of the project's config.
  *
  * @throws {BackfillError} `TABLE_MISSING`, `COLUMN_MISSING`, `VERSION_MISSING`, `VERSION_UNREADABLE`, `VERSION_TOO_OLD`
  */
-export async function checkRequirements(store: Store, requires: StoreRequirements): Promise<void> {
-  if (requires.version) {
-    const { text, version } = await storeVersion(store, requires.version);
-    if (compareVersions(version, declaredVersion(requires.version.atLeast)) < 0)
+export async function checkRequirements(store: Store, { version, tables = {} }: StoreRequirements) {
+  if (version) {
+    const { atLeast: least } = version;
+    const { greatest, order } = await compareStoreVersion(store, version, least);
+    if (order < 0)
       throw new BackfillError(
         'VERSION_TOO_OLD',
-        msg('The store is at version {version}; at least {least} is needed', {
-          version: text,
-          least: requires.version.atLeast,
-        }),
-        msg('Upgrade it to {version} with the application first', { version: requires.version.atLeast }),
+        msg('The store is at version {version}; at least {least} is needed', { version: greatest, least }),
+        msg('Upgrade it to {version} with the application first', { version: least }),
       );
   }
-  for (const [table, columns] of Object.entries(requires.tables ?? {})) {
-    if (!(await store.dialect.hasTable(store, table))) {
+  for (const [table, columns] of Object.entries(tables)) {
+    if (!(await store.dialect.hasTable(store, table)))
       throw new BackfillError(
         'TABLE_MISSING',
         msg('The store has no table {table}', { table }),
         msg('Pass the path of a store that the application created: --db-path /path/to/store.db'),
       );
-    }
     const absent = await absentColumns(store, table, columns);
-    if (absent.size > 0) {
-      throw new BackfillError(
-        'COLUMN_MISSING',
-        msg('The table {table} has no column {columns}', { table, columns: [...absent] }),
-        msg('Inspect it with: sqlite3 STORE {sql}', { sql: shellWord(`.schema ${table}`) }),
-      );
-    }
+    if (absent.size > 0) throw columnMissing(table, [...absent]);
   }
 }
 
@@ -64,8 +61,7 @@ export type SchemaStep = Step & SchemaStepDefinition;
  */
 export async function applySchemaStep(store: Connection, ledger: Ledger, step: SchemaStep): Promise<void> {
   const startedAt = performance.now();
-  const finish = async (tx: Transaction): Promise<void> =>
-    await ledger.in(tx).finishStep(step.name, performance.now() - startedAt);
+  const finish = (tx: Transaction) => ledger.in(tx).finishStep(step.name, performance.now() - startedAt);
   const indexes = await store.write(async (tx) => {
     const own = ledger.in(tx);
     await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
@@ -93,33 +89,60 @@ export async function applySchemaStep(store: Connection, ledger: Ledger, step: S
   });
 }
 
-type Consent = Pick<RunOptions, 'confirmed'>;
-
 /** Lock time above which `down` requires confirmation, in milliseconds. */
 const LONG_LOCK_MS = 2000;
 
 /**
- * Refuses a `down` of a schema step that is impossible, even if it is confirmed.
+ * Refuses a `down` of a schema step that is impossible, and an unconfirmed one that would lose values or hold the write lock for long.
  *
- * @throws {BackfillError} `VERSION_TOO_NEW`, `SCHEMA_BLOCKED`
+ * @param isFirst whether nothing is reverted before it: else values in its columns are checked only then
+ * @returns the estimated cost of dropping its columns; undefined if it has none
+ * @throws {BackfillError} `VERSION_TOO_NEW`, `SCHEMA_BLOCKED`; unconfirmed: `COLUMN_HAS_VALUES`, `CONFIRMATION_REQUIRED`
  */
-export async function checkRevertible(store: Store, ledger: Ledger, step: SchemaStep): Promise<void> {
-  await refuseNewerVersion(store, ledger, step);
-  await store.dialect.preflightDown(store, step, await existingObjects(store, ledger, step));
+export async function checkRevertible(
+  store: Store,
+  ledger: Ledger,
+  step: SchemaStep,
+  isConfirmed: boolean,
+  isFirst: boolean,
+): Promise<Estimate | undefined> {
+  const objects = await existingObjects(store, ledger, step);
+  await refuseNewerVersion(store, ledger, step, objects);
+  await store.dialect.preflightDown(store, step, objects);
+  if (isFirst && !isConfirmed) await refuseDataLoss(store, step, objects);
+  const columns = objects.filter(({ kind }) => kind === 'column');
+  if (columns.length === 0) return undefined;
+  const estimate = await store.dialect.estimate(store, step.table, { dropsColumns: columns.length });
+  if (estimate.lockMs <= LONG_LOCK_MS || isConfirmed) return estimate;
+  const seconds = Math.ceil(estimate.lockMs / 1000);
+  const size = Math.ceil(estimate.diskBytes / 1e6);
+  throw new BackfillError(
+    'CONFIRMATION_REQUIRED',
+    msg(
+      'Dropping the columns rewrites {table}: about {seconds} s with the write lock held, and {size} MB of disk',
+      { table: step.table, seconds, size },
+    ),
+    msg('Run it again with --yes if other writers can wait that long'),
+  );
 }
 
 /** Throws if the store has a later version, which may depend on the step's columns and version. It cannot depend on an index. */
-async function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep): Promise<void> {
-  const objects = await existingObjects(store, ledger, step);
-  if (!step.version || objects.every(({ kind }) => kind === 'index')) return;
-  const { text, version } = await storeVersion(store, step.version);
-  if (compareVersions(version, declaredVersion(step.version.to)) <= 0) return;
-  const backup = await ledger.backupBefore(step.name);
+async function refuseNewerVersion(
+  store: Store,
+  ledger: Ledger,
+  { name, version: row }: SchemaStep,
+  objects: readonly CreatedObject[],
+): Promise<void> {
+  if (!row || objects.every(({ kind }) => kind === 'index')) return;
+  const { greatest: version, order } = await compareStoreVersion(store, row, row.to);
+  if (order <= 0) return;
+  const backup = await ledger.backupBefore(name);
+  const names = objects.map((object) => object.name);
   throw new BackfillError(
     'VERSION_TOO_NEW',
     msg(
       'The store is at version {version}, later than {made}, and may depend on objects of this step: {objects}',
-      { version: text, made: step.version.to, objects: objects.map(({ name }) => name) },
+      { version, made: row.to, objects: names },
     ),
     backup !== undefined && pathExists(backup)
       ? msg(
@@ -132,74 +155,25 @@ async function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep
   );
 }
 
-const existingColumns = async (store: Store, ledger: Ledger, step: SchemaStep): Promise<string[]> =>
-  (await existingObjects(store, ledger, step))
-    .filter(({ kind }) => kind === 'column')
-    .map(({ name }) => name);
-
-/**
- * Refuses an unconfirmed `down` that would lose values.
- *
- * @throws {BackfillError} `COLUMN_HAS_VALUES`
- */
-export async function checkDataLoss(
-  store: Store,
-  ledger: Ledger,
-  step: SchemaStep,
-  { confirmed }: Consent,
-): Promise<void> {
-  const columns = await existingColumns(store, ledger, step);
-  if (columns.length === 0 || confirmed) return;
+/** Throws if columns of the step have values, which `down` would lose. */
+async function refuseDataLoss(store: Store, { table }: SchemaStep, objects: readonly CreatedObject[]) {
+  const columns = objects.filter(({ kind }) => kind === 'column').map(({ name }) => name);
+  if (columns.length === 0) return;
   const count = store.dialect.builtIn('count');
-  const counts = columns.map((name, i) => `${count}(${identifier(name)}) AS n${i}`).join(', ');
-  const sql = `SELECT ${counts} FROM ${identifier(step.table)}`;
+  const list = columns.map((name, i) => `${count}(${identifier(name)}) AS n${i}`).join(', ');
+  const sql = `SELECT ${list} FROM ${identifier(table)}`;
   const values = Object.values((await store.project.get<Record<string, number>>(sql)) ?? {});
   if (!values.some((n) => n > 0)) return;
+  const counts = columns.map((column, i) => msg('{count} in {column}', { count: values[i], column }));
   throw new BackfillError(
     'COLUMN_HAS_VALUES',
-    msg('Dropping the columns of {table} would lose their values: {counts}', {
-      table: step.table,
-      counts: columns.map((column, i) => msg('{count} in {column}', { count: values[i], column })),
-    }),
+    msg('Dropping the columns of {table} would lose their values: {counts}', { table, counts }),
     msg('Run it again with --yes if they may be lost'),
   );
 }
 
-/**
- * Estimates the cost of dropping a step's columns. Returns undefined if it has none.
- *
- * @throws {BackfillError} `CONFIRMATION_REQUIRED` if the write lock would be held for long, without confirmation
- */
-export async function checkLockTime(
-  store: Store,
-  ledger: Ledger,
-  step: SchemaStep,
-  { confirmed }: Consent,
-): Promise<Estimate | undefined> {
-  const columns = await existingColumns(store, ledger, step);
-  if (columns.length === 0) return undefined;
-  const estimate = await store.dialect.estimate(store, step.table, { dropsColumns: columns.length });
-  if (estimate.lockMs <= LONG_LOCK_MS || confirmed) return estimate;
-  throw new BackfillError(
-    'CONFIRMATION_REQUIRED',
-    msg(
-      'Dropping the columns rewrites {table}: about {seconds} s with the write lock held, and {size} MB of disk',
-      {
-        table: step.table,
-        seconds: Math.ceil(estimate.lockMs / 1000),
-        size: Math.ceil(estimate.diskBytes / 1e6),
-      },
-    ),
-    msg('Run it again with --yes if other writers can wait that long'),
-  );
-}
-
 /** Returns the objects that the step created and that still exist. */
-export async function existingObjects(
-  store: Store,
-  ledger: Ledger,
-  step: SchemaStep,
-): Promise<CreatedObject[]> {
+export async function existingObjects(store: Store, ledger: Ledger, step: SchemaStep) {
   const columns = await store.dialect.tableColumns(store, step.table);
   return await filterEach(await ledger.objects(step.name), async ({ kind, name }) => {
     if (kind === 'column') return columns.some((column) => isSameName(column.name, name));
@@ -230,29 +204,27 @@ export async function revertSchemaStep(
   store: Connection,
   ledger: Ledger,
   step: SchemaStep,
-  options: Consent,
+  isConfirmed = false,
 ): Promise<void> {
   const objects = await existingObjects(store, ledger, step);
   const rest = objects.filter(({ kind }) => kind !== 'index');
-  await checkDataLoss(store, ledger, step, options);
+  if (!isConfirmed) await refuseDataLoss(store, step, objects);
   // Checked again in each transaction, which may have waited for another writer.
   await store.write(async (tx) => {
     const own = ledger.in(tx);
-    await refuseNewerVersion(tx, own, step);
+    await refuseNewerVersion(tx, own, step, await existingObjects(tx, own, step));
     await own.beginRevert(step.name);
   });
   for (const index of objects.filter(({ kind }) => kind === 'index')) {
     const [sql = ''] = reverseStatements(step, [index]);
-    await store.dialect.dropIndex(
-      store,
-      { name: index.name, table: step.table, sql },
-      async (tx) => await ledger.in(tx).removeObject(step.name, index),
-    );
+    const statement = { name: index.name, table: step.table, sql };
+    await store.dialect.dropIndex(store, statement, (tx) => ledger.in(tx).removeObject(step.name, index));
   }
   await store.write(async (tx) => {
     const own = ledger.in(tx);
-    await refuseNewerVersion(tx, own, step);
-    await checkDataLoss(tx, own, step, options);
+    const left = await existingObjects(tx, own, step);
+    await refuseNewerVersion(tx, own, step, left);
+    if (!isConfirmed) await refuseDataLoss(tx, step, left);
     for (const sql of reverseStatements(step, rest)) await tx.project.exec(sql);
     const version = rest.find(({ kind }) => kind === 'version');
     if (version && step.version)
@@ -282,12 +254,8 @@ export async function revertSqlStep(store: Connection, ledger: Ledger, step: Sql
   });
 }
 
-async function runStatements(
-  tx: Transaction,
-  { name }: SqlStep,
-  statements: readonly string[],
-): Promise<void> {
-  await tx.runStep(async () => {
+const runStatements = (tx: Transaction, { name }: SqlStep, statements: readonly string[]): Promise<void> =>
+  tx.runStep(async () => {
     for (const sql of statements)
       await tx.run(sql).catch((error: unknown) => {
         // better-sqlite3 refuses several statements in one text, and parameters.
@@ -295,4 +263,3 @@ async function runStatements(
         throw isRefused ? noStatement(name, sql, error) : error;
       });
   });
-}

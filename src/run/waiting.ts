@@ -1,69 +1,56 @@
 import type { Store } from '../db/connection.js';
 import { foldCase } from '../db/sql.js';
 import { withFailingRow } from '../engine/expressions.js';
-import { absentColumns } from '../engine/inspect.js';
 import { hasEmptyCell, hasRowsToCatchUp, type WaitingSkips } from '../engine/rows.js';
+import { absentColumns } from '../engine/schema.js';
 import { pickProbes } from '../ledger/cells.js';
-import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { type Cell, type FilledTable, filledTable, lookedUpTo, recordTable } from '../ledger/runs.js';
 import type { Backfill } from '../steps/define.js';
 
-/** The search for rows that a backfill has not filled yet. */
-export interface CatchUpProbe {
-  /** Last key before the search; null to search all rows. */
-  readonly after: Key | null;
-  /** Kind of the run that fills rows found; a rescan retries recorded skips. */
-  readonly kind: 'catch-up' | 'rescan';
-  /** Rows or cells that count as done because they are recorded as skips. */
-  readonly skips: WaitingSkips;
-  /** Whether keys have restarted. */
-  readonly haveKeysRestarted: boolean;
-  /** Whether a probed cell, filled earlier, is NULL. */
-  readonly hasEmptyCell: boolean;
-  /** Current identity of the table. */
-  readonly identity: string;
-  /** Watermark to record after a search without result. */
-  readonly watermark: Key | null;
-  /** Whether a search without result must be recorded, so that the next one is cheap again. */
-  readonly isNews: boolean;
-}
+/** The search for rows that a backfill has not filled yet: see {@link probeOf}. */
+export type CatchUpProbe = Awaited<ReturnType<typeof probeOf>>;
 
 /**
  * Plans the search for rows to fill, by one catalog query and by reading a few filled cells. It starts after the watermark if keys grow;
  * from the first key if the table's identity differs (VACUUM and DDL change it, too), a filled cell is NULL, or keys have restarted.
  */
-export async function probeOf(store: Store, ledger: Ledger, backfill: Backfill): Promise<CatchUpProbe> {
+export async function probeOf(store: Store, ledger: Ledger, backfill: Backfill) {
   const { dialect } = store;
   const known = await filledTable(store, backfill.name);
   const identity = await dialect.tableIdentity(store, backfill.table);
   const looked = await lookedUpTo(store, ledger, backfill.name);
   const growth = await dialect.keyGrowth(store, backfill, looked);
   const isOther = known?.identity !== identity;
-  const beginsAgain = growth === 'restarted';
-  const probes = await probesOf(store, backfill, known?.probes ?? []);
+  const haveKeysRestarted = growth === 'restarted';
+  const probes = await presentProbes(store, backfill, known?.probes ?? []);
   const isEmptied = await withFailingRow(store, backfill, () => hasEmptyCell(store, backfill, probes));
-  const isSuspect = isOther || beginsAgain || isEmptied;
+  const isSuspect = isOther || haveKeysRestarted || isEmptied;
+  const range = haveKeysRestarted ? await dialect.keyRange(store, backfill) : undefined;
+  // After a restart, a skip may belong to a deleted row whose key is in use again.
+  const skips: WaitingSkips = haveKeysRestarted ? 'nothing' : isSuspect ? 'cells' : 'rows';
   return {
+    /** Last key before the search; null to search all rows. */
     after: growth === 'growing' && !isSuspect ? looked : null,
-    // A row with a skip may have lost its other cells, and a catch-up would exclude it.
-    kind: isSuspect ? 'rescan' : 'catch-up',
-    // After a restart, a skip may belong to a deleted row whose key is in use again.
-    skips: beginsAgain ? 'nothing' : isSuspect ? 'cells' : 'rows',
-    haveKeysRestarted: beginsAgain,
+    /** Kind of the run that fills rows found. A row with a skip may have lost its other cells, which a catch-up would exclude. */
+    kind: isSuspect ? ('rescan' as const) : ('catch-up' as const),
+    /** Rows or cells that count as done because they are recorded as skips. */
+    skips,
+    /** Whether keys have restarted. */
+    haveKeysRestarted,
+    /** Whether a probed cell, filled earlier, is NULL. */
     hasEmptyCell: isEmptied,
+    /** Current identity of the table. */
     identity,
-    watermark: beginsAgain ? ((await dialect.keyRange(store, backfill))?.[1] ?? null) : looked,
-    isNews: isOther || beginsAgain,
+    /** Watermark to record after a search without result. */
+    watermark: haveKeysRestarted ? (range?.[1] ?? null) : looked,
+    /** Whether a search without result must be recorded, so that the next one is cheap again. */
+    isNews: isOther || haveKeysRestarted,
   };
 }
 
 /** Returns the probes whose columns are in both the backfill and the table. */
-async function probesOf(
-  store: Store,
-  { table, columns }: Backfill,
-  probes: readonly Cell[],
-): Promise<readonly Cell[]> {
+async function presentProbes(store: Store, { table, columns }: Backfill, probes: readonly Cell[]) {
   if (probes.length === 0) return [];
   const names = columns.map(({ name }) => name);
   const absent = await absentColumns(store, table, names);

@@ -1,34 +1,64 @@
-import { normaliseSql } from '../db/sql.js';
-import { BackfillError } from '../errors.js';
-import { type Message, msg } from '../messages/message.js';
-import { refuseUnknownOptions, requireText } from '../options.js';
-import { type BackfillChecks, validateChecks } from './checks.js';
+import { msg } from '../messages/message.js';
+import { optionOf, refuseUnknownOptions, requireText } from '../options.js';
 import {
   type ColumnValue,
   type EngineSql,
   type FirstOf,
+  invalidStep,
   type ProcessFunction,
   requireEngineSql,
   type SqlExpression,
 } from './values.js';
 
+/** A query that must use an index, for the index check of the verification. */
+export interface IndexUse {
+  /** Name of the index. An index with the same definition and another name counts too. */
+  readonly index: string;
+  /** The query, without parameters. */
+  readonly query: string;
+}
+
+/** A project-specific rule of the verification. */
+export interface VerificationRule {
+  /** The rule in a few words, for display, such as `no lag is negative`. */
+  readonly title: string;
+  /** A SELECT, without parameters, of the rows that break the rule. Its first column, the key, is displayed. */
+  readonly query: string;
+  /** Verdict if a row breaks the rule. Default `fail`. */
+  readonly verdict?: 'warn' | 'fail';
+}
+
+/** Checks of the verification in addition to coverage, consistency, NULLs and integrity. */
+export interface BackfillChecks<Column extends string = string> {
+  /** Column to group the coverage by. */
+  readonly groupBy?: string;
+  /** Queries that must use an index. */
+  readonly indexes?: readonly IndexUse[];
+  /** Project-specific rules that every row must satisfy. */
+  readonly rules?: readonly VerificationRule[];
+  /** Whether the filled columns contain timestamps, which are then checked. Default false. */
+  readonly timestamps?: boolean;
+  /** Two filled columns; the verification reports the difference in seconds. Requires `timestamps`. */
+  readonly lag?: { readonly from: NoInfer<Column>; readonly to: NoInfer<Column> };
+}
+
 /** Options of every backfill. */
-interface CommonOptions<Key extends string> {
+interface CommonOptions<Column extends string, Key extends string> {
   /** Table to fill. */
   readonly table: string;
   /** Key of the batches: a column of integers or texts that alone is the primary key or has a unique index. */
   readonly key: Key;
   /** SQL condition that selects the rows; `{ sqlite, postgres }` if the engines need different SQL. Default: every row. */
   readonly scope?: EngineSql;
+  /** Further checks for the verification. */
+  readonly checks?: BackfillChecks<Column>;
 }
 
 /** Options of a backfill whose values the database derives. */
 export interface SqlBackfillOptions<Column extends string = string, Key extends string = string>
-  extends CommonOptions<Key> {
+  extends CommonOptions<Column, Key> {
   /** Columns to fill where they are NULL, with the source of each. Existing values are never overwritten. */
   readonly columns: Readonly<Record<Column, FirstOf | SqlExpression>>;
-  /** Further checks for the verification. */
-  readonly checks?: BackfillChecks<Column>;
 }
 
 /** Options of a backfill whose values a function derives, if SQL cannot. */
@@ -36,7 +66,7 @@ export interface ProcessOptions<
   Column extends string = string,
   Key extends string = string,
   Read extends string = string,
-> extends CommonOptions<Key> {
+> extends CommonOptions<Column, Key> {
   /**
    * Columns to fill where they are NULL: a list if `process` fills all of them, or an object as in {@link SqlBackfillOptions}
    * with `'process'` for those that it fills. Existing values are never overwritten. If `process` or a document fails for one
@@ -47,12 +77,8 @@ export interface ProcessOptions<
   readonly reads: readonly Read[];
   /** Derives the values. */
   readonly process: ProcessFunction<NoInfer<Key | Read>, NoInfer<Column>>;
-  /**
-   * Version of `process`. Increase it when `process` derives other values, so that the change is detected as drift. Default 1.
-   */
+  /** Version of `process`. Increase it when `process` derives other values, so that this is detected as drift. Default 1. */
   readonly processVersion?: number;
-  /** Further checks for the verification. */
-  readonly checks?: BackfillChecks<Column>;
 }
 
 /** Options of {@link defineBackfill}. */
@@ -87,10 +113,7 @@ export interface Backfill extends BackfillDefinition {
 /** Maximum number of columns: the state of each is two bits of one integer. */
 const MAX_COLUMNS = 15;
 
-const WHAT = 'defineBackfill()';
-
-const invalid = (message: Message, hint: Message): BackfillError =>
-  new BackfillError('STEP_INVALID', message, hint);
+const what = 'defineBackfill()';
 
 /**
  * Declares a backfill: the rows, the columns, and the source of each column: {@link firstOf}, {@link sql}, or a function,
@@ -128,29 +151,25 @@ export function defineBackfill<
 >(options: BackfillOptions<Column, Key, Read>): BackfillDefinition {
   const isProcess = 'process' in options;
   const own = isProcess ? ['reads', 'process', 'processVersion'] : [];
-  refuseUnknownOptions(options, ['table', 'key', 'scope', 'columns', 'checks', ...own], WHAT, 'STEP_INVALID');
+  refuseUnknownOptions(options, ['table', 'key', 'scope', 'columns', 'checks', ...own], what, 'STEP_INVALID');
   const columns = checkedColumns(options.columns, isProcess);
-  if (columns.length === 0 || columns.length > MAX_COLUMNS) {
-    throw invalid(
+  if (columns.length === 0 || columns.length > MAX_COLUMNS)
+    throw invalidStep(
       msg('Expected `columns` in {what} to have 1 to {most} columns, got {count}', {
-        what: WHAT,
+        what,
         most: MAX_COLUMNS,
         count: columns.length,
       }),
       msg('Split the backfill, or pass at least one column'),
     );
-  }
   const process = isProcess ? checkedProcess(options, columns) : undefined;
   return {
     kind: 'backfill',
-    table: requireText(options.table, 'table', WHAT, 'STEP_INVALID'),
-    key: requireText(options.key, 'key', WHAT, 'STEP_INVALID'),
-    scope: options.scope === undefined ? 'true' : requireEngineSql(options.scope, 'scope', WHAT),
+    table: requireText(options.table, 'table', what, 'STEP_INVALID'),
+    key: requireText(options.key, 'key', what, 'STEP_INVALID'),
+    scope: options.scope === undefined ? 'true' : requireEngineSql(options.scope, 'scope', what),
     columns,
-    checks: validateChecks(
-      options.checks ?? {},
-      columns.map(({ name }) => name),
-    ),
+    checks: checkedChecks(options.checks ?? {}, columns),
     ...(process ? { process } : {}),
   };
 }
@@ -162,82 +181,82 @@ function checkedColumns(
   isProcess: boolean,
 ): BackfillDefinition['columns'] {
   const given = isList(columns)
-    ? columns.map((name) => [requireText(name, 'columns', WHAT, 'STEP_INVALID'), 'process'] as const)
+    ? columns.map((name) => [requireText(name, 'columns', what, 'STEP_INVALID'), 'process'] as const)
     : Object.entries<FirstOf | SqlExpression | 'process'>(columns ?? {});
-  return given.map(([name, value]) => {
-    if (value === 'process' && isProcess) return { name, value: { kind: 'process' } };
+  return given.map(([column, value]) => {
+    if (value === 'process' && isProcess) return { name: column, value: { kind: 'process' } };
     if (typeof value === 'object' && (value?.kind === 'first-of' || value?.kind === 'sql'))
-      return { name, value };
-    throw invalid(
+      return { name: column, value };
+    throw invalidStep(
       msg("Expected `columns.{column}` in {what} to be firstOf(), sql() or, with `process`, 'process'", {
-        column: name,
-        what: WHAT,
+        column,
+        what,
       }),
       msg(
         "Write {column}: firstOf(document, [names], fallback), {column}: sql(expression), or {column}: 'process'",
-        { column: name },
+        { column },
       ),
     );
   });
 }
 
 function checkedProcess(
-  { reads, process, processVersion = 1 }: ProcessOptions,
+  { reads, process, processVersion: version = 1 }: ProcessOptions,
   columns: BackfillDefinition['columns'],
 ): BackfillDefinition['process'] {
-  if (typeof process !== 'function' || process.constructor.name !== 'Function') {
-    throw invalid(
-      msg('Expected `process` in {what} to be a synchronous function', { what: WHAT }),
+  if (typeof process !== 'function' || process.constructor.name !== 'Function')
+    throw invalidStep(
+      msg('Expected `process` in {what} to be a synchronous function', { what }),
       msg('Load what it waits for before the run: a batch is one transaction, which cannot wait'),
     );
-  }
-  if (!Array.isArray(reads)) {
-    throw invalid(
-      msg('Expected `reads` in {what} to be a list of column names', { what: WHAT }),
+  if (!Array.isArray(reads))
+    throw invalidStep(
+      msg('Expected `reads` in {what} to be a list of column names', { what }),
       msg('List the columns that `process` reads in addition to the key'),
     );
-  }
-  for (const name of reads) requireText(name, 'reads', WHAT, 'STEP_INVALID');
-  if (!Number.isSafeInteger(processVersion)) {
-    throw invalid(
+  for (const name of reads) requireText(name, 'reads', what, 'STEP_INVALID');
+  if (!Number.isSafeInteger(version))
+    throw invalidStep(
       msg('Expected `processVersion` in {what} to be an integer, got `{value}`', {
-        what: WHAT,
-        value: String(processVersion),
+        what,
+        value: String(version),
       }),
       msg('Start with 1, and increase it when `process` derives other values'),
     );
-  }
   const fills = columns.filter(({ value }) => value.kind === 'process').map(({ name }) => name);
-  if (fills.length === 0) {
-    throw invalid(
-      msg('Expected `columns` in {what} to have a column that `process` fills', { what: WHAT }),
+  if (fills.length === 0)
+    throw invalidStep(
+      msg('Expected `columns` in {what} to have a column that `process` fills', { what }),
       msg("Set its value to 'process', or list the columns if `process` fills all of them"),
     );
+  return { reads: [...reads], fills, derive: process, version };
+}
+
+function checkedChecks(checks: BackfillChecks, columns: BackfillDefinition['columns']): BackfillChecks {
+  const known = ['groupBy', 'indexes', 'rules', 'timestamps', 'lag'];
+  refuseUnknownOptions(checks, known, optionOf('checks', what), 'STEP_INVALID');
+  for (const column of checks.lag ? [checks.lag.from, checks.lag.to] : [])
+    if (!columns.some(({ name }) => name === column) || checks.timestamps !== true)
+      throw invalidStep(
+        msg('`checks.lag` in {what} names {column}, which is not a filled column of timestamps', {
+          what,
+          column,
+        }),
+        msg('Set it to two of `columns`, and set `timestamps: true`'),
+      );
+  const of = optionOf('checks.rules', what);
+  for (const rule of checks.rules ?? []) {
+    refuseUnknownOptions(rule, ['title', 'query', 'verdict'], of, 'STEP_INVALID');
+    requireText(rule.title, 'title', of, 'STEP_INVALID');
+    requireText(rule.query, 'query', of, 'STEP_INVALID');
+    if (rule.verdict !== undefined && !['warn', 'fail'].includes(rule.verdict))
+      throw invalidStep(
+        msg('Expected `verdict` in {what} to be warn or fail, got `{value}`', {
+          what: of,
+          value: String(rule.verdict),
+        }),
+        msg('Remove it for the default, fail'),
+      );
   }
-  return { reads: [...reads], fills, derive: process, version: processVersion };
+  return checks;
 }
-
-/**
- * Returns the parts of a backfill that determine its result, without layout and checks, for the detection of drift. A function is
- * represented by its version, because a formatter or a compiler changes its text.
- */
-export function canonicalBackfill(definition: BackfillDefinition): unknown {
-  const { kind, table, key, scope, process } = definition;
-  const columns = definition.columns.map(({ name, value }) => ({
-    name,
-    value: value.kind === 'sql' ? { ...value, expression: normalised(value.expression) } : value,
-  }));
-  return {
-    kind,
-    table: table.toLowerCase(),
-    key: key.toLowerCase(),
-    scope: normalised(scope),
-    columns,
-    ...(process ? { reads: process.reads, version: process.version } : {}),
-  };
-}
-
-const normalised = (sqlText: EngineSql): EngineSql =>
-  typeof sqlText === 'string'
-    ? normaliseSql(sqlText)
-    : { sqlite: normaliseSql(sqlText.sqlite), postgres: normaliseSql(sqlText.postgres) };

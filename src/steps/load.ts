@@ -3,15 +3,18 @@ import { basename, dirname, extname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isRoot } from '../db/file.js';
 import { findOpening } from '../db/trust.js';
-import { BackfillError } from '../errors.js';
-import { type Message, msg } from '../messages/message.js';
+import { BackfillError, type ErrorCode } from '../errors.js';
+import { type Message, msg, type PlainText } from '../messages/message.js';
 import { shellWord } from '../shell.js';
-import { loadFailureText } from '../thrown.js';
-import { atCall, type Step, type StepDefinition, stepOf } from './step.js';
+import { loadFailureText, placeOf } from '../thrown.js';
+import { type Step, type StepDefinition, stepOf } from './step.js';
+import { invalidStep } from './values.js';
 
 /** Whether a file with this name in a step folder is a step file. */
-export const isStepFile = (name: string): boolean =>
-  /\.(?:[cm]?js|[cm]?ts)$/.test(name) && !/\.d\.[cm]?ts$/.test(name);
+export const isStepFile = (name: string): boolean => SOURCE.test(name) || COMPILED.test(name);
+
+const SOURCE = /(?<!\.d)\.[cm]?ts$/;
+const COMPILED = /\.[cm]?js$/;
 
 /**
  * Loads the steps of a project: every module in its folders, ordered by name (code units).
@@ -34,15 +37,12 @@ export async function loadSteps(folders: readonly string[], trust: TrustsCode = 
 export function orderSteps(given: readonly Step[]): Step[] {
   const steps = [...given];
   steps.sort((a, b) => (a.name < b.name ? -1 : 1));
-  steps.forEach((step, i) => {
-    if (steps[i + 1]?.name === step.name) {
-      throw new BackfillError(
-        'STEP_INVALID',
-        msg('Two step files are named {name}', { name: step.name }),
-        msg('Rename one of {file} and {other}', { file: step.path, other: steps[i + 1]?.path }),
+  for (const [i, { name, path }] of steps.entries())
+    if (steps[i + 1]?.name === name)
+      throw invalidStep(
+        msg('Two step files are named {name}', { name }),
+        msg('Rename one of {file} and {other}', { file: path, other: steps[i + 1]?.path }),
       );
-    }
-  });
   return steps;
 }
 
@@ -63,42 +63,27 @@ function stepFiles(folder: string): string[] {
 
 /** Loads one step file. Throws like {@link loadSteps}. */
 export async function loadStep(path: string): Promise<Step> {
-  let definition: StepDefinition | undefined;
-  try {
-    const exported: unknown = await importDefault(path);
-    if (isDefinition(exported)) definition = { ...exported }; // in the try block, because a getter may throw
-  } catch (error) {
-    if (error instanceof BackfillError) throw atCall(error, path);
-    const isTypeScript = /ts$/.test(path);
-    throw new BackfillError(
-      'STEP_INVALID',
-      msg('The step file {file} cannot be loaded ({thrown})', {
-        file: path,
-        thrown: loadFailureText(error, path),
-      }),
-      isTypeScript
-        ? msg('Compile the steps to JavaScript first (tsc), and set `steps` to that folder')
-        : msg('Run it with node to see the error'),
-      { cause: error },
-    );
-  }
+  const definition = await loadDeclaration(
+    path,
+    // copied while it is loaded, because a getter may throw
+    (exported) => (isDefinition(exported) ? { ...exported } : undefined),
+    'STEP_INVALID',
+    (values) => msg('The step file {file} cannot be loaded ({thrown})', values),
+    'Compile the steps to JavaScript first (tsc), and set `steps` to that folder',
+  );
   const name = basename(path, extname(path));
-  if (hasControlCharacter(name)) {
-    throw new BackfillError(
-      'STEP_INVALID',
+  if (hasControlCharacter(name))
+    throw invalidStep(
       msg('The name of the step file {file} contains a control character', { file: JSON.stringify(path) }),
       msg('Rename it without control characters'),
     );
-  }
-  if (!definition) {
-    throw new BackfillError(
-      'STEP_INVALID',
+  if (!definition)
+    throw invalidStep(
       msg('The default export of the step file {file} is not a step', { file: path }),
       msg(
         'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }), defineSqlStep({ … }) or requireBackfill(NAME)',
       ),
     );
-  }
   return stepOf(definition, name, path);
 }
 
@@ -112,21 +97,41 @@ export function isDefinition(value: unknown): value is StepDefinition {
 }
 
 /**
- * Imports a module and returns its default export. In CommonJS, where TypeScript, esbuild and others compile `export default` to
- * the member `default` of `module.exports`, returns that member.
+ * Imports a step file or a config file, and reads its default export. In CommonJS, where TypeScript, esbuild and others compile
+ * `export default` to the member `default` of `module.exports`, that member counts.
+ *
+ * @param read returns the declaration, or undefined if the export is none
+ * @param failure returns the message if the file cannot be loaded
+ * @param compile hint for a file that is not compiled
+ * @throws {BackfillError} `code` if it cannot be loaded; an error of a define function, with the place of the call
  */
-export async function importDefault(path: string): Promise<unknown> {
-  const { default: exported } = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
-  const isCompiled =
-    typeof exported === 'object' && exported !== null && '__esModule' in exported && 'default' in exported;
-  return isCompiled ? exported.default : exported;
+export async function loadDeclaration<Declaration>(
+  file: string,
+  read: (exported: unknown) => Declaration,
+  code: ErrorCode,
+  failure: (values: { readonly file: string; readonly thrown: string }) => Message,
+  compile: PlainText,
+): Promise<Declaration> {
+  try {
+    const { default: own } = (await import(pathToFileURL(file).href)) as { readonly default?: unknown };
+    const isCompiled = typeof own === 'object' && own !== null && '__esModule' in own && 'default' in own;
+    return read(isCompiled ? own.default : own);
+  } catch (error) {
+    const options = { cause: error };
+    if (error instanceof BackfillError) {
+      const { message, hint } = error.texts;
+      const place = placeOf(error) ?? file;
+      throw new BackfillError(error.code, msg('{message} (at {place})', { message, place }), hint, options);
+    }
+    const hint = /ts$/.test(file) ? compile : 'Run it with node to see the error';
+    const thrown = loadFailureText(error, file);
+    throw new BackfillError(code, failure({ file, thrown }), msg(hint), options);
+  }
 }
 
 /** Option to run code that other users may write. */
 export interface TrustsCode {
-  /**
-   * Whether root runs the config and the steps even if other users own them or may write them. Default false: they are refused.
-   */
+  /** Whether root runs the config and steps even if other users own them or may write them. Default false: they are refused. */
   readonly trustConfig?: boolean | undefined;
 }
 
@@ -160,9 +165,6 @@ export function refuseOthersCode(file: string, { trustConfig = false }: TrustsCo
   );
 }
 
-const SOURCE = /(?<!\.d)\.[cm]?ts$/;
-const COMPILED = /\.[cm]?js$/;
-
 /**
  * Compares compiled steps, which are the ones that run, with their sources.
  *
@@ -177,25 +179,22 @@ export function staleSteps(config: string, folders: readonly string[]): Message[
   return folders.flatMap((folder) => {
     const [source, compiled] = [join(root, folder), join(compiledRoot, folder)];
     if (!existsSync(source) || !existsSync(compiled)) return [];
-    const sources = byName(source, SOURCE);
-    const found = byName(compiled, COMPILED);
+    const [sources, found] = [byName(source, SOURCE), byName(compiled, COMPILED)];
     const shown = (path: string): string => relative(root, path);
-    return [
-      ...[...sources].flatMap(([name, path]) => {
-        const made = found.get(name);
-        if (made === undefined)
-          return [msg('{file} is not compiled, and does not run', { file: shown(path) })];
-        const isNewer = statSync(path).mtimeMs > statSync(made).mtimeMs;
-        return isNewer
-          ? [msg('{file} is newer than {compiled}, which runs', { file: shown(path), compiled: shown(made) })]
-          : [];
-      }),
-      ...[...found].flatMap(([name, path]) =>
-        sources.size > 0 && !sources.has(name)
-          ? [msg('{file} no longer has a source, and still runs', { file: shown(path) })]
-          : [],
-      ),
-    ];
+    const warnings: Message[] = [];
+    for (const [name, path] of sources) {
+      const made = found.get(name);
+      if (made === undefined)
+        warnings.push(msg('{file} is not compiled, and does not run', { file: shown(path) }));
+      else if (statSync(path).mtimeMs > statSync(made).mtimeMs)
+        warnings.push(
+          msg('{file} is newer than {compiled}, which runs', { file: shown(path), compiled: shown(made) }),
+        );
+    }
+    for (const [name, path] of found)
+      if (sources.size > 0 && !sources.has(name))
+        warnings.push(msg('{file} no longer has a source, and still runs', { file: shown(path) }));
+    return warnings;
   });
 }
 

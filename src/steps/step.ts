@@ -3,10 +3,14 @@ import { normaliseSql } from '../db/sql.js';
 import { BackfillError, type ErrorCode, rootBackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { requireText } from '../options.js';
-import { placeOf } from '../thrown.js';
-import { type BackfillDefinition, canonicalBackfill } from './define.js';
-import { addColumnSql, createIndexSql, type SchemaStepDefinition } from './schema-step.js';
-import type { SqlStepDefinition } from './sql-step.js';
+import type { BackfillDefinition } from './define.js';
+import {
+  addColumnSql,
+  createIndexSql,
+  type SchemaStepDefinition,
+  type SqlStepDefinition,
+} from './schema-steps.js';
+import type { EngineSql } from './values.js';
 
 /** Default export of a step file. */
 export type StepDefinition =
@@ -31,9 +35,7 @@ export function stepOf(definition: StepDefinition, name: string, path: string): 
 }
 
 /** Whether the step can be reverted. */
-export function hasDown(step: StepDefinition): boolean {
-  return step.kind !== 'sql' || step.down !== undefined;
-}
+export const hasDown = (step: StepDefinition): boolean => step.kind !== 'sql' || step.down !== undefined;
 
 /**
  * Returns the SHA-256, in hex, of a step's canonical form: its normalised definition and SQL, not the file's bytes, which a
@@ -45,23 +47,36 @@ export function fingerprint(step: StepDefinition): string {
     .digest('hex');
 }
 
+/**
+ * Returns the parts of a step that determine its result, without layout and checks, in a fixed order. A function is represented by
+ * its version, because a formatter or a compiler changes its text.
+ */
 function canonicalForm(step: StepDefinition): unknown {
-  switch (step.kind) {
-    case 'backfill':
-      return canonicalBackfill(step);
-    case 'schema':
-      return {
-        kind: step.kind,
-        columns: step.columns.map((column) => normaliseSql(addColumnSql(step, column))),
-        indexes: step.indexes.map((index) => normaliseSql(createIndexSql(step, index))),
-        version: step.version,
-      };
-    case 'sql':
-      return { kind: step.kind, up: step.up.map(normaliseSql), down: step.down?.map(normaliseSql) };
-    case 'require':
-      return { kind: step.kind, backfill: step.backfill };
-  }
+  const { kind } = step;
+  if (kind === 'require') return { kind, backfill: step.backfill };
+  if (kind === 'sql') return { kind, up: step.up.map(normaliseSql), down: step.down?.map(normaliseSql) };
+  if (kind === 'schema')
+    return {
+      kind,
+      columns: step.columns.map((column) => normaliseSql(addColumnSql(step, column))),
+      indexes: step.indexes.map((index) => normaliseSql(createIndexSql(step, index))),
+      version: step.version,
+    };
+  const { table, key, scope, process } = step;
+  const columns = step.columns.map(({ name, value }) => ({
+    name,
+    value: value.kind === 'sql' ? { ...value, expression: normalised(value.expression) } : value,
+  }));
+  return {
+    ...{ kind, table: table.toLowerCase(), key: key.toLowerCase(), scope: normalised(scope), columns },
+    ...(process ? { reads: process.reads, version: process.version } : {}),
+  };
 }
+
+const normalised = (sql: EngineSql): EngineSql =>
+  typeof sql === 'string'
+    ? normaliseSql(sql)
+    : { sqlite: normaliseSql(sql.sqlite), postgres: normaliseSql(sql.postgres) };
 
 /** A validated require step. */
 export interface RequireStepDefinition {
@@ -116,16 +131,5 @@ export function atStep(error: unknown, { path }: Pick<Step, 'path'>): unknown {
     texts.message,
     msg('{hint}; the step is declared in {file}', { hint: texts.hint, file: path }),
     { cause },
-  );
-}
-
-/** Adds the place of the call to an error that a define function threw while `file` was loaded. */
-export function atCall(error: BackfillError, file: string): BackfillError {
-  const { code, texts } = error;
-  return new BackfillError(
-    code,
-    msg('{message} (at {place})', { message: texts.message, place: placeOf(error) ?? file }),
-    texts.hint,
-    { cause: error },
   );
 }

@@ -1,5 +1,5 @@
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { optionOf, refuseUnknownOptions, requireText } from '../options.js';
 
 /** Source of a column: the first usable member of a JSON document, else another column. */
@@ -22,13 +22,12 @@ export interface SqlExpression {
   readonly expression: EngineSql;
 }
 
-/** Source of a column: the backfill's `process`. */
-interface ProcessedColumn {
-  readonly kind: 'process';
-}
+/** Source of a column's values; `process` is the function of the backfill. */
+export type ColumnValue = FirstOf | SqlExpression | { readonly kind: 'process' };
 
-/** Source of a column's values. */
-export type ColumnValue = FirstOf | SqlExpression | ProcessedColumn;
+/** Returns the error for a wrong declaration. */
+export const invalidStep = (message: Message, hint: Message, options?: { cause?: unknown }): BackfillError =>
+  new BackfillError('STEP_INVALID', message, hint, options);
 
 /**
  * Derives a column from the first usable top-level member of a JSON document, else from another column.
@@ -49,24 +48,15 @@ export type ColumnValue = FirstOf | SqlExpression | ProcessedColumn;
 export function firstOf(document: string, names: readonly string[], fallback?: string): FirstOf {
   requireText(document, 'document', 'firstOf()', 'STEP_INVALID');
   if (fallback !== undefined) requireText(fallback, 'fallback', 'firstOf()', 'STEP_INVALID');
-  if (!Array.isArray(names) || names.length === 0) {
-    throw new BackfillError(
-      'STEP_INVALID',
-      msg('firstOf() requires at least one member name'),
-      msg('List the members to try'),
-    );
-  }
+  if (!Array.isArray(names) || names.length === 0)
+    throw invalidStep(msg('firstOf() requires at least one member name'), msg('List the members to try'));
   for (const name of names) {
     requireText(name, 'names', 'firstOf()', 'STEP_INVALID');
-    if (/["\\\u0000-\u001f]/.test(name)) {
-      throw new BackfillError(
-        'STEP_INVALID',
-        msg('The member name {name} cannot be used in a JSON path of SQLite', {
-          name: JSON.stringify(name),
-        }),
+    if (/["\\\u0000-\u001f]/.test(name))
+      throw invalidStep(
+        msg('The member name {name} cannot be used in a JSON path of SQLite', { name: JSON.stringify(name) }),
         msg('Use a name without quotes, backslashes and control characters'),
       );
-    }
   }
   return { kind: 'first-of', document, names: [...names], ...(fallback === undefined ? {} : { fallback }) };
 }
@@ -90,14 +80,13 @@ const NONDETERMINISTIC =
  */
 export function sql(expression: EngineSql): SqlExpression {
   const given = requireEngineSql(expression, 'expression', 'sql()');
-  for (const text of engineTexts(given)) {
+  for (const text of typeof given === 'string' ? [given] : Object.values(given)) {
     const [found] = NONDETERMINISTIC.exec(text) ?? [];
-    if (found === undefined) continue;
-    throw new BackfillError(
-      'STEP_INVALID',
-      msg('The expression of sql() is not deterministic: {found}', { found }),
-      msg('Use only values of the row, so that the result can be verified and reverted'),
-    );
+    if (found !== undefined)
+      throw invalidStep(
+        msg('The expression of sql() is not deterministic: {found}', { found }),
+        msg('Use only values of the row, so that the result can be verified and reverted'),
+      );
   }
   return { kind: 'sql', expression: given };
 }
@@ -105,10 +94,6 @@ export function sql(expression: EngineSql): SqlExpression {
 /** Returns the fallback column of a source, or undefined. */
 export const fallbackOf = (value: ColumnValue | undefined): string | undefined =>
   value?.kind === 'first-of' ? value.fallback : undefined;
-
-/** Returns the SQL texts for all engines. */
-const engineTexts = (sqlText: EngineSql): string[] =>
-  typeof sqlText === 'string' ? [sqlText] : [sqlText.sqlite, sqlText.postgres];
 
 /** Returns the SQL for one engine. */
 export const sqlFor = (sqlText: EngineSql, engine: keyof typeof SQL_OF): string =>

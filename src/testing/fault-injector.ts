@@ -53,8 +53,9 @@ export const throwing = (subject: Subject): FaultInjector => ({
     const options = { ...runOptions(subject, path), onEvent };
     const act = direction === 'up' ? applyBackfillStep : revertBackfillStep;
     try {
-      await withStore(options, 'write', async ({ store, ledger }) => {
-        await act(store, at === 'in a batch' ? throwingLedger(ledger) : ledger, subject.step, options);
+      await withStore(options, 'write', async ({ store, ledger: own }) => {
+        const ledger = at === 'in a batch' ? throwingLedger(own) : own;
+        await act({ store, ledger, backfill: subject.step, options });
       });
       return 'done';
     } catch (error) {

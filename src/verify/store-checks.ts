@@ -10,8 +10,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
-import type { IndexUse, VerificationRule } from '../steps/checks.js';
-import type { Backfill } from '../steps/define.js';
+import type { Backfill, IndexUse, VerificationRule } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
 import {
   type CheckFinding,

@@ -3,9 +3,9 @@ import { identifier, isSameName } from '../../db/sql.js';
 import type { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import { type Message, msg, type PlainText } from '../../messages/message.js';
-import type { SchemaStepDefinition } from '../../steps/schema-step.js';
+import type { SchemaStepDefinition } from '../../steps/schema-steps.js';
 import type { Dialect } from '../dialect.js';
-import { creatingText, objectText, schemaBlocked } from '../schema-plan.js';
+import { creatingText, objectText, schemaBlocked } from '../schema.js';
 import { listSql, RELATIONS, relationFacts, relationSql, tableColumns, treeSql } from './catalog.js';
 
 // PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back blocks others until then. So the catalog is

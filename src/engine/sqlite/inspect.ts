@@ -1,7 +1,7 @@
 import type { Store } from '../../db/connection.js';
 import { foldCase, identifier, isSameName, isVirtual, normaliseSql } from '../../db/sql.js';
 import { findEach } from '../../each.js';
-import { createIndexSql } from '../../steps/schema-step.js';
+import { createIndexSql } from '../../steps/schema-steps.js';
 import type { Dialect } from '../dialect.js';
 
 /** Returns the schema entry of a table or index: its SQL and its root page; undefined if it does not exist. */
