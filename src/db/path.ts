@@ -6,8 +6,7 @@ import { BackfillError, errnoOf } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { isReadable, isWritable, type Ownership, pathExists, tryStat } from './file.js';
-import { refuseOtherOwner, refuseSidecars } from './store-trust.js';
-import { entriesOf } from './trust.js';
+import { entriesOf, refuseOtherOwner, refuseSidecars } from './trust.js';
 
 /** The files of a store, found by `stat` alone. */
 export interface StoreFiles {

@@ -1,7 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expandHome } from '../db/path.js';
-import { otherOwner } from '../db/store-trust.js';
+import { otherOwner } from '../db/trust.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { guardedSearch, linkRefused } from './links.js';

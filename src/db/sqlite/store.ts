@@ -15,7 +15,7 @@ import {
 import { isWritable } from '../file.js';
 import { readJson, usableString } from '../json-text.js';
 import { hasJournalHeader, isWal, requireWritable, requireWritableFolder, type StoreFiles } from '../path.js';
-import { refuseSidecars } from '../store-trust.js';
+import { refuseSidecars } from '../trust.js';
 import { connect, isBusy } from './connection.js';
 import { SqliteStatements } from './statements.js';
 
