@@ -1,4 +1,4 @@
-import type { LockHolder } from '../db/connector.js';
+import type { LockHolder } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import type { Key } from './keys.js';

@@ -1,4 +1,4 @@
-import { RETRY_TIMEOUT_MS } from '../db/connector.js';
+import { RETRY_TIMEOUT_MS } from '../db/connection.js';
 import { tryStat } from '../db/file.js';
 import type { StoreFiles } from '../db/path.js';
 import { requireSqlite } from '../db/sqlite/statements.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readSync, rmSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { backoffDelays } from '../db/connector.js';
+import { backoffDelays } from '../db/connection.js';
 import { lstatOf, SIDECARS } from '../db/file.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { BackfillError } from '../errors.js';

@@ -1,4 +1,3 @@
-import { pauseFor, throwIfAborted } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
@@ -8,9 +7,9 @@ import {
   type HeldLock,
   type LockHolder,
   type LockState,
-  POLL_MS,
+  pollPause,
   runLocked,
-} from '../connector.js';
+} from '../connection.js';
 import { holderNamed, type PostgresSession, type Sessions } from './session.js';
 import { instantSql } from './texts.js';
 
@@ -39,12 +38,6 @@ async function unlock(session: PostgresSession, mode: Mode, key = RUN): Promise<
     if (!isPostgresError(error) && !(error instanceof BackfillError)) throw error;
     await session.client.close();
   }
-}
-
-/** Waits between two attempts; an aborted signal ends the wait. */
-async function pollPause({ client }: PostgresSession): Promise<void> {
-  await pauseFor(POLL_MS.min + Math.random() * (POLL_MS.max - POLL_MS.min), client.signal);
-  throwIfAborted(client.signal, msg('while waiting for the run lock'));
 }
 
 /**
@@ -88,7 +81,7 @@ export async function acquireLock(
         if (!hasTold) onWait?.(await whoHasIt());
         hasTold = true;
       }
-      await pollPause(session);
+      await pollPause(session.client.signal);
     }
     session.lock = 'exclusive';
     failpoint('lock', 'taken');
@@ -142,7 +135,7 @@ export async function shareLock<Result>(
   onWait: (holder: LockHolder | undefined) => void,
 ): Promise<Result> {
   if (session.lock !== 'exclusive') return await act();
-  while (!(await tryLock(session, 'shared'))) await pollPause(session); // succeeds at once: one session may hold both modes
+  while (!(await tryLock(session, 'shared'))) await pollPause(session.client.signal); // succeeds at once: one session may hold both modes
   await unlock(session, 'exclusive');
   session.lock = 'shared';
   failpoint('lock', 'shared');
@@ -156,7 +149,7 @@ export async function shareLock<Result>(
   failpoint('lock', 'left');
   let tellAt = performance.now() + TELL_WAIT_MS;
   while (!(await tryLock(session, 'exclusive'))) {
-    await pollPause(session);
+    await pollPause(session.client.signal);
     if (performance.now() < tellAt) continue;
     onWait(await holderOf(session, [RUN]));
     tellAt = performance.now() + TELL_WAIT_MS;

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import type { AbortSignalLike } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
-import type { LockHolder } from '../connector.js';
+import type { LockHolder } from '../connection.js';
 import { identifier } from '../sql.js';
 import { type PostgresAddress, urlParameter } from './address.js';
 import { PostgresClient, SAFE_PATH } from './client.js';

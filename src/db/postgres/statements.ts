@@ -1,9 +1,9 @@
 import type { Dialect } from '../../engine/dialect.js';
-import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
 import { isAboutRow, isPostgresError } from '../../store-errors.js';
 import {
+  internalError,
   requireTurn,
   type SqlValue,
   type Statements,
@@ -221,9 +221,5 @@ const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_stateme
 /** Narrows a store to one of PostgreSQL. */
 export function requirePostgres(store: Store): PostgresStatements {
   if (store instanceof PostgresStatements) return store;
-  throw new BackfillError(
-    'INTERNAL',
-    msg('PostgreSQL received a store of another engine'),
-    msg('Report this error'),
-  );
+  throw internalError(msg('PostgreSQL received a store of another engine'));
 }

@@ -2,8 +2,14 @@ import { throwIfAborted } from '../../abort.js';
 import type { Dialect } from '../../engine/dialect.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
-import type { Connection, Transaction } from '../connection.js';
-import { ATTEMPT_TIMEOUT_MS, type LockHolder, type OpenOptions, untilFree } from '../connector.js';
+import {
+  ATTEMPT_TIMEOUT_MS,
+  type Connection,
+  type LockHolder,
+  type OpenOptions,
+  type Transaction,
+  untilFree,
+} from '../connection.js';
 import { isDisconnected } from './connect.js';
 import { BEGIN, PostgresDriver } from './driver.js';
 import { requireHeld, shareLock } from './lock.js';

@@ -8,6 +8,7 @@ import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
 import { isAboutRow, isSqliteError } from '../../store-errors.js';
 import {
+  internalError,
   requireTurn,
   type SqlValue,
   type Statements,
@@ -232,11 +233,7 @@ export abstract class SqliteStatements implements Store {
 /** Narrows a store to one of SQLite. */
 export function requireSqlite(store: Store): SqliteStatements {
   if (store instanceof SqliteStatements) return store;
-  throw new BackfillError(
-    'INTERNAL',
-    msg('SQLite received a store of another engine'),
-    msg('Report this error'),
-  );
+  throw internalError(msg('SQLite received a store of another engine'));
 }
 
 /**

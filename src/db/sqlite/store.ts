@@ -4,14 +4,15 @@ import type { Dialect } from '../../engine/dialect.js';
 import { toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { isSqliteError } from '../../store-errors.js';
-import type { Connection, Transaction } from '../connection.js';
 import {
   ATTEMPT_TIMEOUT_MS,
+  type Connection,
   type OpenOptions,
   READ_TIMEOUT_MS,
   RETRY_TIMEOUT_MS,
+  type Transaction,
   untilFree,
-} from '../connector.js';
+} from '../connection.js';
 import { isWritable } from '../file.js';
 import { readJson, usableString } from '../json-text.js';
 import { hasJournalHeader, isWal, requireWritable, requireWritableFolder, type StoreFiles } from '../path.js';

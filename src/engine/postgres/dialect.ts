@@ -1,6 +1,5 @@
 import { type AbortSignalLike, pauseFor, throwIfAborted } from '../../abort.js';
-import type { Store } from '../../db/connection.js';
-import type { OpenOptions, StoreConnector } from '../../db/connector.js';
+import type { OpenOptions, Store, StoreConnector } from '../../db/connection.js';
 import { type PostgresAddress, redactedUrl } from '../../db/postgres/address.js';
 import { acquireLock, readLockState, withSharedLock } from '../../db/postgres/lock.js';
 import { isOurs, Sessions } from '../../db/postgres/session.js';

@@ -1,5 +1,4 @@
-import type { Connection, Store, Transaction } from '../../db/connection.js';
-import { untilFree } from '../../db/connector.js';
+import { type Connection, type Store, type Transaction, untilFree } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { identifier, normaliseSql } from '../../db/sql.js';
 import { findEach, mapEach } from '../../each.js';
