@@ -15,8 +15,8 @@ import { normaliseSql } from '../sql.js';
 import { redactedUrl } from './address.js';
 import type { Result } from './client.js';
 import { isDisconnected } from './connect.js';
-import type { PostgresDriver, Turn } from './driver.js';
 import type { PostgresSession } from './session.js';
+import type { PostgresDriver, Turn } from './store.js';
 
 /** Rows per FETCH of {@link Statements.pages}. */
 const FETCH_ROWS = 2000;
@@ -163,24 +163,30 @@ export abstract class PostgresStatements extends PathStatements implements Store
     );
   }
 
-  async attempt(act: () => Promise<void>): Promise<boolean> {
+  /** Sets a savepoint, if a transaction is open. Returns what ends it, undoing the later changes or not. */
+  async #savepoint(): Promise<(isUndone: boolean) => Promise<void>> {
     this.requireTurn();
+    const { client } = this.session;
+    if (!this.driver.open) return async () => undefined;
+    await client.script('SAVEPOINT umzug_backfill');
+    return async (isUndone) =>
+      await client.script(
+        `${isUndone ? 'ROLLBACK TO SAVEPOINT umzug_backfill; ' : ''}RELEASE SAVEPOINT umzug_backfill`,
+      );
+  }
+
+  async attempt(act: () => Promise<void>): Promise<boolean> {
     const { driver } = this;
-    const { client } = driver.session;
-    const isWithin = driver.open !== undefined;
-    if (isWithin) await client.script('SAVEPOINT umzug_backfill_attempt');
+    const end = await this.#savepoint();
     const wasAttempt = driver.isAttempt; // attempts may be nested
-    driver.isAttempt = isWithin;
+    driver.isAttempt = driver.open !== undefined;
     try {
       await act();
-      if (isWithin) await client.script('RELEASE SAVEPOINT umzug_backfill_attempt');
+      await end(false);
       return true;
     } catch (error) {
       if (!isAboutRow(error)) throw error;
-      if (isWithin)
-        await client.script(
-          'ROLLBACK TO SAVEPOINT umzug_backfill_attempt; RELEASE SAVEPOINT umzug_backfill_attempt',
-        );
+      await end(true);
       return false;
     } finally {
       driver.isAttempt = wasAttempt;
@@ -188,11 +194,8 @@ export abstract class PostgresStatements extends PathStatements implements Store
   }
 
   async compileError(sql: string): Promise<Error | undefined> {
-    this.requireTurn();
-    const { driver } = this;
-    const { client, path } = driver.session;
-    const isWithin = driver.open !== undefined;
-    if (isWithin) await client.script('SAVEPOINT umzug_backfill_check');
+    const { client, path } = this.session;
+    const end = await this.#savepoint();
     try {
       // The extended protocol allows only one statement.
       await client.query(`PREPARE umzug_backfill_check AS ${sql}`, [], path);
@@ -203,14 +206,10 @@ export abstract class PostgresStatements extends PathStatements implements Store
       // A lock timeout, or a server that is gone or short of memory or stack, says nothing about the statement.
       if (!isPostgresError(error) || this.dialect.retryReason(error) || isDisconnected(error)) throw error;
       if (/^POSTGRES_(?:5[378]|54001|XX)/.test(error.code)) throw error;
-      driver.hasNotCompiled = true;
+      this.driver.hasNotCompiled = true;
       return error;
     } finally {
-      // Compiling an UPDATE locks its table; the rollback releases that.
-      if (isWithin)
-        await client.script(
-          'ROLLBACK TO SAVEPOINT umzug_backfill_check; RELEASE SAVEPOINT umzug_backfill_check',
-        );
+      await end(true); // compiling an UPDATE locks its table; the rollback releases that
     }
   }
 }
