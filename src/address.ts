@@ -4,8 +4,9 @@ import {
   parseAddress,
   redactedUrl,
   refuseUnknownParameters,
+  requireSslMode,
+  tlsSettings,
 } from './db/postgres/address.js';
-import { requireSslMode, tlsSettings } from './db/postgres/tls.js';
 import { BackfillError } from './errors.js';
 import { msg } from './messages/message.js';
 import { learnPassword, learnSecrets } from './secrets.js';

@@ -3,7 +3,7 @@ import { type StoreAddress, storeAddress } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject, type Project } from '../config.js';
 import { locateStore } from '../db/path.js';
-import { plaintextWarnings } from '../db/postgres/tls.js';
+import { plaintextWarnings } from '../db/postgres/address.js';
 import { warning } from '../engine/run-options.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { storeArguments } from '../fleet/stores.js';
