@@ -36,29 +36,26 @@ const TWO_WORDS = /^[\p{L}\p{N}_$]{2}$/u;
 /** Pairs of characters that would merge into one operator, comment or quoted text. */
 const ONE_SIGN = /^(?:--|\/\*|->|''|[<>=!|]{2})$/;
 
+/** Maximum number of texts in a cache, and maximum length of each in characters. */
+const [MAX_CACHED, LONGEST_CACHED] = [500, 10_000];
+
+/** Caches a value by a text, unless that is long; clears a full cache. Returns the value. */
+export function cached<Value>(cache: Map<string, Value>, text: string, value: Value): Value {
+  if (text.length > LONGEST_CACHED) return value;
+  if (cache.size >= MAX_CACHED) cache.clear();
+  cache.set(text, value);
+  return value;
+}
+
 /** Cache: many stores have the same schema, which one command reads several times. */
 const NORMALISED = new Map<string, string>();
-
-/** Maximum number of cached statements. */
-const MAX_NORMALISED = 500;
-
-/** Maximum length of a cached statement, in characters. */
-const MAX_REMEMBERED = 10_000;
 
 /**
  * Normalises SQL, so that statements that differ only in layout become equal. Removes comments, white space, the case of words,
  * quotes around simple names, and closing semicolons; keeps text in single quotes.
  */
-export function normaliseSql(sql: string): string {
-  let normalised = NORMALISED.get(sql);
-  if (normalised === undefined) {
-    normalised = normalise(sql);
-    if (sql.length > MAX_REMEMBERED) return normalised;
-    if (NORMALISED.size >= MAX_NORMALISED) NORMALISED.clear();
-    NORMALISED.set(sql, normalised);
-  }
-  return normalised;
-}
+export const normaliseSql = (sql: string): string =>
+  NORMALISED.get(sql) ?? cached(NORMALISED, sql, normalise(sql));
 
 /** Runs in linear time, because a store may contain a text of any length. */
 function normalise(sql: string): string {

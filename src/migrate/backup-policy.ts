@@ -7,8 +7,7 @@ import { type BackfillError, toBackfillError } from '../errors.js';
 import type { Ledger, WriteCommand } from '../ledger/ledger.js';
 import { BACKUP_OPTIONS } from '../option-table.js';
 import { type Backup, backUp, backupFolder, isCopyOf, rotate } from '../safety/backup.js';
-import { removeWithSidecars } from '../safety/copy.js';
-import { isTrustedCopy } from '../safety/copy-trust.js';
+import { isTrustedCopy, removeWithSidecars } from '../safety/copy.js';
 import type { MigratorOptions } from './options.js';
 import { backfillsOf, inSnapshot, type OpenSession, type Session } from './session.js';
 

@@ -55,20 +55,18 @@ export function resolveOutputPath(
   // Checked before it is opened, because closing the store, under any of its names, would drop SQLite's locks on it.
   if (store) refuseStore(what, path, found, store);
   if (!found) return path;
-  if (!found.isFile()) {
+  if (!found.isFile())
     throw new BackfillError(
       'OUTPUT_UNWRITABLE',
       msg('The {what} cannot be written to {path}: that is not a file', { what: msg(what), path: asked }),
       msg('Pass the path of a file'),
     );
-  }
-  if (found.size > 0 && !attempt(what, asked, () => beginsWith(path, signature))) {
+  if (found.size > 0 && !attempt(what, asked, () => beginsWith(path, signature)))
     throw new BackfillError(
       'OUTPUT_EXISTS',
       msg('The file at {path} is not a {what} of this program', { path: asked, what: msg(what) }),
       msg('Choose another file for the {what}, or move that one away first', { what: msg(what) }),
     );
-  }
   return path;
 }
 

@@ -31,8 +31,7 @@ import { failpoint } from '../failpoint.js';
 import { msg } from '../messages/message.js';
 import { isSqliteError } from '../store-errors.js';
 import { copyPath, copyPrefix, unguessable, VERSIONS_OFFSET } from './backup.js';
-import { copyInto, type Digest, digestOf, isDamage } from './copy.js';
-import { withPrivateFolder } from './copy-trust.js';
+import { copyInto, type Digest, digestOf, isDamage, withPrivateFolder } from './copy.js';
 
 /** Thrown if other programs have written since the store was copied. */
 export class StaleCopyError extends Error {}

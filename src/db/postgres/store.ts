@@ -15,7 +15,7 @@ import {
   type Transaction,
   untilFree,
 } from '../connection.js';
-import { literal } from '../sql.js';
+import { cached, literal } from '../sql.js';
 import { type Result, SAFE_PATH } from './client.js';
 import { isDisconnected } from './connect.js';
 import { requireHeld, shareLock } from './lock.js';
@@ -44,9 +44,6 @@ const BEGIN: Readonly<Record<Kind, string>> = {
   writing: 'BEGIN ISOLATION LEVEL REPEATABLE READ',
   reading: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
 };
-
-/** Maximum number of rewritten statements in the cache, and maximum length of each in characters. */
-const [MAX_ASKED, LONGEST_ASKED] = [500, 5000];
 
 /** Identity of a transaction on its connection. */
 export interface Turn {
@@ -118,13 +115,10 @@ export class PostgresDriver {
   async #asked(sql: string, hasParameters: boolean): Promise<string> {
     if (this.isStep || (!hasParameters && !sql.includes('umzug_backfill_'))) return sql;
     const name = `${hasParameters} ${sql}`;
-    let text = this.#askedTexts.get(name);
-    if (text === undefined) {
-      text = asked(sql, namesLedger(sql) ? await this.ledgerSchema() : '', hasParameters);
-      if (this.#askedTexts.size >= MAX_ASKED) this.#askedTexts.clear();
-      if (sql.length <= LONGEST_ASKED) this.#askedTexts.set(name, text);
-    }
-    return text;
+    const known = this.#askedTexts.get(name);
+    if (known !== undefined) return known;
+    const schema = namesLedger(sql) ? await this.ledgerSchema() : '';
+    return cached(this.#askedTexts, name, asked(sql, schema, hasParameters));
   }
 
   /** Runs one statement with a search path; undefined: only built-in names. */

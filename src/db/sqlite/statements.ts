@@ -43,8 +43,8 @@ interface Driver {
   readonly signal: AbortSignalLike | undefined;
   /** Whether the open transaction is a write transaction. */
   isWriting: boolean;
-  /** The open transaction. */
-  open: SqliteStatements | undefined;
+  /** Identity of the open transaction. */
+  open: object | undefined;
 }
 
 /** Statements on the connection of a SQLite store, or in one transaction. */
@@ -52,18 +52,18 @@ export abstract class SqliteStatements implements Store {
   /** SQLite has no search path. */
   readonly project: Statements = this;
   protected readonly driver: Driver;
+  readonly #turn: object | undefined;
 
-  constructor(driver: Driver) {
+  /** @param turn identity of the transaction, if this is one */
+  constructor(driver: Driver, turn?: object) {
     this.driver = driver;
+    this.#turn = turn;
   }
-
-  /** This object if it is a transaction. */
-  protected abstract get transaction(): SqliteStatements | undefined;
 
   abstract snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
 
   protected get db(): Database.Database {
-    requireTurn(this.driver.open === this.transaction);
+    requireTurn(this.driver.open === this.#turn);
     return this.driver.db;
   }
 

@@ -119,10 +119,6 @@ function registerJsonFunctions(db: Database.Database, encoding: string): void {
 
 /** A transaction of a SQLite store. */
 class SqliteTransaction extends SqliteStatements implements Transaction {
-  protected override get transaction(): SqliteTransaction {
-    return this;
-  }
-
   async snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     return await act(this);
   }
@@ -153,10 +149,6 @@ export class SqliteStore extends SqliteStatements implements Connection {
       open: undefined,
     });
     this.#busyTimeoutMs = timeoutMs;
-  }
-
-  protected override get transaction(): undefined {
-    return undefined;
   }
 
   async write<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
@@ -191,16 +183,13 @@ export class SqliteStore extends SqliteStatements implements Connection {
     }
   }
 
-  async #transaction<Result>(
-    begin: string,
-    act: (tx: SqliteTransaction) => Promise<Result>,
-  ): Promise<Result> {
+  async #transaction<Result>(begin: string, act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     const { db, driver } = this;
-    const tx = new SqliteTransaction(driver);
+    const turn = {};
     db.exec(begin);
-    driver.open = tx;
+    driver.open = turn;
     try {
-      const result = await act(tx);
+      const result = await act(new SqliteTransaction(driver, turn));
       db.exec('COMMIT');
       return result;
     } catch (error) {
