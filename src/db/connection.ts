@@ -53,7 +53,6 @@ export interface Store extends Statements {
   readonly dialect: Dialect;
   /** The store's files; undefined for a database server. */
   readonly files: StoreFiles | undefined;
-  /** Returns the size of the store. */
   size(): Promise<StoreSize>;
   /**
    * Runs statements that use the project's tables, expressions, queries or DDL. On PostgreSQL they, and the triggers and
@@ -104,7 +103,6 @@ export interface Connection extends Store {
     act: () => Promise<Result>,
     onWait: (holder: LockHolder | undefined) => void,
   ): Promise<Result>;
-  /** Closes the connection. */
   close(): Promise<void>;
 }
 
@@ -172,7 +170,6 @@ export interface AcquireOptions {
 
 /** An acquired run lock. */
 export interface HeldLock {
-  /** Releases the lock. */
   release(): Promise<void>;
 }
 
@@ -238,17 +235,14 @@ export const ATTEMPT_TIMEOUT_MS = 1000;
 /** Time for which a write is retried while another process holds a lock, in milliseconds. */
 export const RETRY_TIMEOUT_MS = 15_000;
 
-/** First and maximum delay between two attempts, in milliseconds. */
-const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [10, 500];
-
 /**
  * Yields the delays of an exponential backoff, in milliseconds: doubling from 10 to `longestMs`, for 15 seconds.
  *
  * @param longestMs maximum delay. Default 500
  */
-export function* backoffDelays(longestMs = LONGEST_PAUSE_MS): Generator<number, void> {
+export function* backoffDelays(longestMs = 500): Generator<number, void> {
   const giveUpAt = performance.now() + RETRY_TIMEOUT_MS;
-  for (let pauseMs = FIRST_PAUSE_MS; performance.now() < giveUpAt; pauseMs *= 2) {
+  for (let pauseMs = 10; performance.now() < giveUpAt; pauseMs *= 2) {
     yield Math.min(pauseMs, longestMs);
   }
 }

@@ -147,37 +147,6 @@ export class PostgresDriver {
   async script(sql: string, path: string | undefined): Promise<void> {
     await this.session.client.script(await this.#asked(sql, false), this.isStep ? undefined : path);
   }
-
-  /** Runs `act` in a transaction. */
-  async within<Result>(kind: Kind, act: (turn: Turn) => Promise<Result>, settings = ''): Promise<Result> {
-    await this.session.client.script(`${BEGIN[kind]}${settings}`);
-    const turn: Turn = { kind };
-    this.open = turn;
-    try {
-      const result = await act(turn);
-      // Deferred constraint triggers fire now, and must see the project's path.
-      const commit = `SET LOCAL search_path = ${this.session.path}; COMMIT; SET search_path = ${SAFE_PATH}`;
-      this.open = undefined;
-      await this.session.client.script(kind === 'writing' ? commit : 'COMMIT');
-      return result;
-    } catch (error) {
-      await this.#rollBack();
-      throw error;
-    } finally {
-      this.open = undefined;
-    }
-  }
-
-  /** Rolls back after a failure, or else closes the session, so that the caller can rethrow the original error. */
-  async #rollBack(): Promise<void> {
-    const { client } = this.session;
-    try {
-      if (!client.isLost) await client.script('ROLLBACK');
-    } catch (error) {
-      if (!isStoreError(error) && !(error instanceof BackfillError)) throw error;
-      await client.close();
-    }
-  }
 }
 
 /** A transaction of a PostgreSQL store. */
@@ -214,9 +183,7 @@ class PostgresTransaction extends PostgresStatements implements Transaction {
 export class PostgresStore extends PostgresStatements implements Connection {
   readonly #sessions: Sessions;
 
-  /**
-   * @param session the command's session, which {@link close} releases
-   */
+  /** @param session the command's session, which {@link close} releases */
   constructor(sessions: Sessions, session: PostgresSession, dialect: Dialect, options: OpenOptions) {
     super(new PostgresDriver(session, dialect, options));
     this.#sessions = sessions;
@@ -233,7 +200,7 @@ export class PostgresStore extends PostgresStatements implements Connection {
   }
 
   async tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
-    const result = await this.#within('writing', act, `; SET LOCAL lock_timeout = ${ATTEMPT_TIMEOUT_MS}`);
+    const result = await this.#within('writing', act);
     failpoint('commit', BEGIN.writing);
     return result;
   }
@@ -255,15 +222,41 @@ export class PostgresStore extends PostgresStatements implements Connection {
     return await this.#within('reading', act);
   }
 
-  async #within<Result>(
-    kind: Kind,
-    act: (tx: Transaction) => Promise<Result>,
-    settings?: string,
-  ): Promise<Result> {
+  async #within<Result>(kind: Kind, act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     this.requireTurn();
-    throwIfAborted(this.session.client.signal, msg('between two transactions'));
-    const { driver } = this;
-    return await driver.within(kind, (turn) => act(new PostgresTransaction(driver, turn)), settings);
+    const { driver, session } = this;
+    const { client } = session;
+    throwIfAborted(client.signal, msg('between two transactions'));
+    const isWriting = kind === 'writing';
+    await client.script(
+      isWriting ? `${BEGIN.writing}; SET LOCAL lock_timeout = ${ATTEMPT_TIMEOUT_MS}` : BEGIN.reading,
+    );
+    const turn: Turn = { kind };
+    driver.open = turn;
+    try {
+      const result = await act(new PostgresTransaction(driver, turn));
+      // Deferred constraint triggers fire now, and must see the project's path.
+      const commit = `SET LOCAL search_path = ${session.path}; COMMIT; SET search_path = ${SAFE_PATH}`;
+      driver.open = undefined;
+      await client.script(isWriting ? commit : 'COMMIT');
+      return result;
+    } catch (error) {
+      await this.#rollBack();
+      throw error;
+    } finally {
+      driver.open = undefined;
+    }
+  }
+
+  /** Rolls back after a failure, or else closes the session, so that the caller can rethrow the original error. */
+  async #rollBack(): Promise<void> {
+    const { client } = this.session;
+    try {
+      if (!client.isLost) await client.script('ROLLBACK');
+    } catch (error) {
+      if (!isStoreError(error) && !(error instanceof BackfillError)) throw error;
+      await client.close();
+    }
   }
 
   async withSharedLock<Result>(
