@@ -137,6 +137,19 @@ export class PostgresClient {
     await this.#inPath(path, async () => void (await this.#driver.query(sql)));
   }
 
+  /**
+   * Runs `act`, or else closes the connection, and with it its locks and its transaction, so that the caller can rethrow an
+   * original error.
+   */
+  async orClose(act: () => Promise<unknown>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      if (!(error instanceof PostgresError) && !(error instanceof BackfillError)) throw error;
+      await this.close();
+    }
+  }
+
   /** Closes the connection. */
   async close(): Promise<void> {
     if (this.#isClosed) return;

@@ -1,7 +1,6 @@
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
-import { isPostgresError } from '../../store-errors.js';
 import {
   type AcquireOptions,
   type HeldLock,
@@ -30,15 +29,8 @@ const call = async ({ client, schemaKey }: PostgresSession, name: string, mode: 
 const tryLock = async (session: PostgresSession, mode: Mode, key = RUN): Promise<boolean> =>
   (await call(session, 'pg_try_advisory_lock', mode, key)) === 1n;
 
-/** Releases a lock, or else closes the session and with it its locks, so that the caller can rethrow an original error. */
-async function unlock(session: PostgresSession, mode: Mode, key = RUN): Promise<void> {
-  try {
-    await call(session, 'pg_advisory_unlock', mode, key);
-  } catch (error) {
-    if (!isPostgresError(error) && !(error instanceof BackfillError)) throw error;
-    await session.client.close();
-  }
-}
+const unlock = async (session: PostgresSession, mode: Mode, key = RUN): Promise<void> =>
+  await session.client.orClose(() => call(session, 'pg_advisory_unlock', mode, key));
 
 /**
  * Acquires the run lock: an advisory lock of the session, which the server releases when the session ends. DDL and verification

@@ -146,16 +146,6 @@ export abstract class PostgresStatements extends PathStatements implements Store
     return { bytes: row?.bytes ?? 0, freeBytes: 0, pageBytes: 0 };
   }
 
-  /** See {@link PostgresDriver.ledgerSchema}. */
-  async ledgerSchema(): Promise<string> {
-    return await this.driver.ledgerSchema();
-  }
-
-  /** See {@link PostgresDriver.remember}. */
-  async remember<Known>(what: string, ask: () => Promise<Known>): Promise<Known> {
-    return await this.driver.remember(what, ask);
-  }
-
   async isReadOnlyQuery(sql: string): Promise<boolean> {
     return (
       /^(?:select|with|values|table)\b/.test(normaliseSql(sql)) &&

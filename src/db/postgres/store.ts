@@ -1,9 +1,8 @@
 import { throwIfAborted } from '../../abort.js';
 import type { Dialect } from '../../engine/dialect.js';
-import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
-import { isAboutRow, isPostgresError, isStoreError } from '../../store-errors.js';
+import { isAboutRow, isPostgresError } from '../../store-errors.js';
 import {
   ATTEMPT_TIMEOUT_MS,
   type Connection,
@@ -241,21 +240,10 @@ export class PostgresStore extends PostgresStatements implements Connection {
       await client.script(isWriting ? commit : 'COMMIT');
       return result;
     } catch (error) {
-      await this.#rollBack();
+      if (!client.isLost) await client.orClose(() => client.script('ROLLBACK'));
       throw error;
     } finally {
       driver.open = undefined;
-    }
-  }
-
-  /** Rolls back after a failure, or else closes the session, so that the caller can rethrow the original error. */
-  async #rollBack(): Promise<void> {
-    const { client } = this.session;
-    try {
-      if (!client.isLost) await client.script('ROLLBACK');
-    } catch (error) {
-      if (!isStoreError(error) && !(error instanceof BackfillError)) throw error;
-      await client.close();
     }
   }
 

@@ -29,7 +29,7 @@ const WRITE_ALL = 'pg_write_all_data';
 export const ledgerTables = async (store: PostgresStatements): Promise<string[]> =>
   await store.pluck<string>(
     `SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE ${IN_LEDGER}`,
-    await store.ledgerSchema(),
+    await store.driver.ledgerSchema(),
   );
 
 /** Faults that a relation of the ledger may have, each with its condition on `c`, a row of `pg_class`. */
@@ -97,7 +97,7 @@ export async function refuseUnsafeLedger(
 ): Promise<void> {
   const relations = await ledgerRelations(store, right);
   if (relations.length === 0) return;
-  const schema = identifier(await store.ledgerSchema());
+  const schema = identifier(await store.driver.ledgerSchema());
   const handOver = (from: string): string =>
     relations.flatMap((relation) => (relation.owner === from ? (relation.handOver ?? []) : [])).join('; ');
   const faulty = relations.find(({ fault }) => fault !== null);
@@ -144,7 +144,7 @@ async function ledgerRelations(
         OR pg_has_role(c.relowner, me.oid, 'MEMBER') OR pg_has_role(c.relowner, d.datdba, 'MEMBER')
         OR EXISTS (SELECT 1 FROM owners WHERE pg_has_role(c.relowner, owners.oid, 'MEMBER')) AS "isOwned") AS x
     WHERE ${IS_ME} AND ${IN_LEDGER} ORDER BY c.relkind = 'S', c.relname`,
-    await store.ledgerSchema(),
+    await store.driver.ledgerSchema(),
   );
 }
 
@@ -193,7 +193,7 @@ async function refuseWriters(store: PostgresStatements, schema: string): Promise
     WHERE ${IS_ME} AND ${IN_LEDGER} AND x.privilege IN (${WRITING}, ${literal(WRITE_ALL)})
       AND NOT ${IS_OURS} AND NOT pg_has_role(r.oid, c.relowner, 'MEMBER')
     GROUP BY c.relname, q.rolname, x.privilege ORDER BY c.relname, x.privilege = ${literal(WRITE_ALL)}, q.rolname, x.privilege`,
-    await store.ledgerSchema(),
+    await store.driver.ledgerSchema(),
   );
   const [first] = grants;
   if (!first) return;
@@ -226,7 +226,7 @@ export async function withdrawGrants(store: PostgresStatements, names: readonly 
       LEFT JOIN pg_roles AS g ON g.oid = x.grantee
     WHERE n.nspname = ? AND c.relname IN (${listSql(names)}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})
     GROUP BY n.nspname, c.relname, g.rolname`,
-    await store.ledgerSchema(),
+    await store.driver.ledgerSchema(),
   );
   for (const sql of revokes) await store.exec(sql);
 }
