@@ -210,19 +210,11 @@ function openExclusive(path: string): readonly [db: Database.Database, isSound: 
   const db = connect(path, { fileMustExist: true, timeout: 1000 });
   try {
     db.pragma('locking_mode = EXCLUSIVE'); // see https://www.sqlite.org/pragma.html#pragma_locking_mode
-    return [db, isReadable(db)];
-  } catch (error) {
-    db.close();
-    throw error;
-  }
-}
-
-function isReadable(db: Database.Database): boolean {
-  try {
     db.exec('BEGIN EXCLUSIVE; COMMIT');
-    return true;
+    return [db, true];
   } catch (error) {
-    if (isDamage(error)) return false;
+    if (isDamage(error)) return [db, false];
+    db.close();
     throw error;
   }
 }
@@ -274,14 +266,11 @@ function copyFile(from: string, to: number): void {
     env: {}, // after root privileges are dropped, other users can read a child's environment
     stdio: ['ignore', 'ignore', 'pipe', to],
   });
-  if (status !== 0) throw notSaved(from, stderr);
-}
-
-function notSaved(path: string, stderr: string): BackfillError {
-  const [errno = 'unknown'] = /\bE[A-Z]+\b/.exec(stderr) ?? [];
-  return new BackfillError(
-    errno === 'ENOSPC' ? 'STORE_FULL' : 'STORE_IO',
-    msg('{path} could not be copied ({code}), and is not replaced without a copy', { path, code: errno }),
+  if (status === 0) return;
+  const [code = 'unknown'] = /\bE[A-Z]+\b/.exec(stderr) ?? [];
+  throw new BackfillError(
+    code === 'ENOSPC' ? 'STORE_FULL' : 'STORE_IO',
+    msg('{path} could not be copied ({code}), and is not replaced without a copy', { path: from, code }),
     msg(
       'Free disk space, or pass a folder on another disk: --backup-dir; then run the same command again; nothing was changed',
     ),
