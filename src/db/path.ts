@@ -13,13 +13,11 @@ export interface StoreFiles {
   /** Absolute path with symbolic links resolved, so that one store has one path. */
   readonly path: string;
   readonly folder: string;
-  /** Size of the main file, in bytes. */
   readonly mainBytes: number;
-  /** Size of `-wal`, in bytes; 0 if there is none. */
+  /** 0 if there is no `-wal`. */
   readonly walBytes: number;
-  /** Whether there is a `-shm`. */
   readonly hasShm: boolean;
-  /** Size of `-journal`, in bytes; 0 if there is none. */
+  /** 0 if there is no `-journal`. */
   readonly journalBytes: number;
   /** Owner and mode of the store. Files that are created next to it get the same. */
   readonly ownership: Ownership;

@@ -272,7 +272,6 @@ export interface Digest {
   readonly sha256: string;
 }
 
-/** Bytes per read. */
 const CHUNK_BYTES = 1 << 20;
 
 /**

@@ -29,7 +29,6 @@ import { isSqliteError } from '../store-errors.js';
 /** DDL of the table with the holder, in the form of `sqlite_schema`. */
 const TABLE = 'CREATE TABLE holder (token TEXT, pid INTEGER, host TEXT, since TEXT)';
 
-/** Page size of the file. */
 const PAGE_BYTES = 4096;
 
 /**

@@ -133,7 +133,6 @@ function refuseStore(what: Message, path: string, found: Stats | undefined, stor
   );
 }
 
-/** Whether a file begins with `head`. */
 function beginsWith(path: string, head: string): boolean {
   const begin = Buffer.alloc(Buffer.byteLength(head));
   // In the meantime it may have become a link, or a pipe without a writer.

@@ -50,7 +50,6 @@ export function withoutParameters(url: string, ...names: readonly string[]): str
   return `${start}?${parameters}`;
 }
 
-/** Default connect timeout, in seconds. */
 const DEFAULT_CONNECT_TIMEOUT_S = 10;
 
 /**
@@ -95,7 +94,6 @@ function nearest(word: string, words: readonly string[]): string | undefined {
   return least > MAX_WRONG ? undefined : words[distances.indexOf(least)];
 }
 
-/** Returns the edit distance of two words. */
 function distance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, i) => i);
   for (const [i, letter] of [...from].entries()) {

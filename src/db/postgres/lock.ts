@@ -19,7 +19,6 @@ const TELL_WAIT_MS = 5000;
 const RUN = 0x756d7a67;
 const TURN = RUN + 1;
 
-/** Mode of an advisory lock. */
 type Mode = 'exclusive' | 'shared';
 
 const call = async ({ client, schemaKey }: PostgresSession, name: string, mode: Mode, key: number) =>

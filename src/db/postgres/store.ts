@@ -29,7 +29,6 @@ import {
 import { PostgresStatements } from './statements.js';
 import { asked, namesLedger, OUR_TABLES } from './texts.js';
 
-/** Whether a transaction writes. */
 type Kind = 'reading' | 'writing';
 
 /**
@@ -148,7 +147,6 @@ export class PostgresDriver {
   }
 }
 
-/** A transaction of a PostgreSQL store. */
 class PostgresTransaction extends PostgresStatements implements Transaction {
   async snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     return await act(this);

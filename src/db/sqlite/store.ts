@@ -117,7 +117,6 @@ function registerJsonFunctions(db: Database.Database, encoding: string): void {
   define(IS_UTF8, 0, (bytes) => (!isUtf8Store || isUtf8(bytes) ? 1 : 0));
 }
 
-/** A transaction of a SQLite store. */
 class SqliteTransaction extends SqliteStatements implements Transaction {
   async snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     return await act(this);
