@@ -24,7 +24,6 @@ import {
 } from '../db/file.js';
 import { locateStore, type StoreFiles } from '../db/path.js';
 import { connect, isBusy } from '../db/sqlite/connection.js';
-import type { SqliteStore } from '../db/sqlite/store.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
@@ -103,7 +102,12 @@ export async function restoreInto(
   try {
     const source = openSqlite(locateStore(prepared, { isCopy: true }), { access: 'read' });
     try {
-      if (await writeInto(source, files, onLocked)) return false;
+      await copyInto(source, files.path, onLocked);
+      failpoint('restore', 'written');
+      return false;
+    } catch (error) {
+      const isOtherPageSize = isSqliteError(error) && error.code === 'SQLITE_READONLY';
+      if (!isOtherPageSize && !isDamage(error)) throw error;
     } finally {
       await source.close();
     }
@@ -127,19 +131,6 @@ async function liveMode(files: StoreFiles): Promise<boolean | undefined> {
     return isWal;
   } catch (error) {
     if (isDamage(error)) return undefined;
-    throw error;
-  }
-}
-
-/** Copies into the live store through SQLite. Returns false if that is not possible. */
-async function writeInto(source: SqliteStore, files: StoreFiles, onLocked: () => void): Promise<boolean> {
-  try {
-    await copyInto(source, files.path, onLocked);
-    failpoint('restore', 'written');
-    return true;
-  } catch (error) {
-    const isOtherPageSize = isSqliteError(error) && error.code === 'SQLITE_READONLY';
-    if (isOtherPageSize || isDamage(error)) return false;
     throw error;
   }
 }

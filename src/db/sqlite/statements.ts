@@ -246,27 +246,23 @@ export function prepare(db: Database.Database, sql: string): Database.Statement 
   try {
     return db.prepare(sql);
   } catch (error) {
-    throw unsafeUseIn(db, error) ?? error;
+    const unsafe = isSqliteError(error) ? unsafeUse(error.message) : undefined;
+    if (unsafe === undefined) throw error;
+    const { used } = unsafe;
+    const word = unsafe.name.toLowerCase();
+    const objects = db
+      .prepare<[], { type: string; name: string; sql: string }>(
+        `SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY type, name`,
+      )
+      .all()
+      .filter(({ sql }) => [...tokensOf(sql)].some((token) => token.replace(/^"|"$/g, '') === word))
+      .map(({ type, name }) => `${type} ${name}`);
+    if (objects.length === 0) throw error; // it names what is used
+    throw new BackfillError(
+      'SCHEMA_BLOCKED',
+      msg('SQLite rejects {used} in the schema of a file, and it is used by {objects}', { used, objects }),
+      msg('Drop these objects, run the same command again, then recreate them'),
+      { cause: error },
+    );
   }
-}
-
-function unsafeUseIn(db: Database.Database, error: unknown): BackfillError | undefined {
-  const unsafe = isSqliteError(error) ? unsafeUse(error.message) : undefined;
-  if (unsafe === undefined) return undefined;
-  const { used } = unsafe;
-  const word = unsafe.name.toLowerCase();
-  const objects = db
-    .prepare<[], { type: string; name: string; sql: string }>(
-      `SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY type, name`,
-    )
-    .all()
-    .filter(({ sql }) => [...tokensOf(sql)].some((token) => token.replace(/^"|"$/g, '') === word))
-    .map(({ type, name }) => `${type} ${name}`);
-  if (objects.length === 0) return undefined; // the error itself names what is used
-  return new BackfillError(
-    'SCHEMA_BLOCKED',
-    msg('SQLite rejects {used} in the schema of a file, and it is used by {objects}', { used, objects }),
-    msg('Drop these objects, run the same command again, then recreate them'),
-    { cause: error },
-  );
 }

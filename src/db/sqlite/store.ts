@@ -64,7 +64,14 @@ function openDatabase(files: StoreFiles, isReadOnly: boolean, busyTimeoutMs: num
     });
     if (isReadOnly) db.pragma('query_only = ON');
     db.prepare('SELECT count(*) FROM sqlite_schema').get();
-    configure(db, isReadOnly);
+    db.pragma(`cache_size = -${CACHE_KIB}`);
+    db.pragma('temp_store = MEMORY');
+    if (!isReadOnly) {
+      // SQLite's default for WAL, which a connection does not get if the file is already in WAL mode.
+      const isWalMode = db.pragma('journal_mode', { simple: true }) === 'wal';
+      db.pragma(`synchronous = ${isWalMode ? 'NORMAL' : 'FULL'}`);
+      db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+    }
     registerJsonFunctions(db, String(db.pragma('encoding', { simple: true })));
     return db;
   } catch (error) {
@@ -73,16 +80,6 @@ function openDatabase(files: StoreFiles, isReadOnly: boolean, busyTimeoutMs: num
       requireWritableFolder(files, error);
     throw toBackfillError(error);
   }
-}
-
-function configure(db: Database.Database, isReadOnly: boolean): void {
-  db.pragma(`cache_size = -${CACHE_KIB}`);
-  db.pragma('temp_store = MEMORY');
-  if (isReadOnly) return;
-  // SQLite's default for WAL, which a connection does not get if the file is already in WAL mode.
-  const isWalMode = db.pragma('journal_mode', { simple: true }) === 'wal';
-  db.pragma(`synchronous = ${isWalMode ? 'NORMAL' : 'FULL'}`);
-  db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
 }
 
 /**
