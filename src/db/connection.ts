@@ -222,9 +222,6 @@ export const runLocked = (holder: LockHolder | undefined): BackfillError =>
     msg('Run the same command again after it has ended, or pass a longer timeout: --lock-timeout 600'),
   );
 
-/** Default time that a statement of a read waits for a lock, in milliseconds. */
-export const READ_TIMEOUT_MS = 5000;
-
 /**
  * Time that a statement of a write transaction waits for a lock before the transaction is rolled back and retried, in
  * milliseconds. Short, because signals are handled only between two attempts, and a COMMIT that waits for readers in SQLite's
@@ -234,6 +231,10 @@ export const ATTEMPT_TIMEOUT_MS = 1000;
 
 /** Time for which a write is retried while another process holds a lock, in milliseconds. */
 export const RETRY_TIMEOUT_MS = 15_000;
+
+/** Returns the maximum time that a statement waits for a lock, in milliseconds. */
+export const busyTimeout = ({ access, busyTimeoutMs }: OpenOptions): number =>
+  busyTimeoutMs ?? (access === 'read' ? 5000 : RETRY_TIMEOUT_MS);
 
 /**
  * Yields the delays of an exponential backoff, in milliseconds: doubling from 10 to `longestMs`, for 15 seconds.

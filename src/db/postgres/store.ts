@@ -5,11 +5,10 @@ import { msg } from '../../messages/message.js';
 import { isAboutRow, isPostgresError } from '../../store-errors.js';
 import {
   ATTEMPT_TIMEOUT_MS,
+  busyTimeout,
   type Connection,
   type LockHolder,
   type OpenOptions,
-  READ_TIMEOUT_MS,
-  RETRY_TIMEOUT_MS,
   type SqlValue,
   type Transaction,
   untilFree,
@@ -69,16 +68,12 @@ export class PostgresDriver {
   readonly #askedTexts = new Map<string, string>();
   readonly #known = new Map<string, unknown>();
 
-  constructor(
-    session: PostgresSession,
-    dialect: Dialect,
-    { access, busyTimeoutMs, confirmed = false, tables = [] }: OpenOptions,
-  ) {
+  constructor(session: PostgresSession, dialect: Dialect, options: OpenOptions) {
     this.session = session;
     this.dialect = dialect;
-    this.trustsOthers = confirmed;
-    this.tables = tables;
-    this.lockTimeoutMs = busyTimeoutMs ?? (access === 'read' ? READ_TIMEOUT_MS : RETRY_TIMEOUT_MS);
+    this.trustsOthers = options.confirmed ?? false;
+    this.tables = options.tables ?? [];
+    this.lockTimeoutMs = busyTimeout(options);
   }
 
   /** Caches facts about the schema, which batches need repeatedly, until this connection changes it. */

@@ -6,10 +6,9 @@ import { failpoint } from '../../failpoint.js';
 import { isSqliteError } from '../../store-errors.js';
 import {
   ATTEMPT_TIMEOUT_MS,
+  busyTimeout,
   type Connection,
   type OpenOptions,
-  READ_TIMEOUT_MS,
-  RETRY_TIMEOUT_MS,
   type Transaction,
   untilFree,
 } from '../connection.js';
@@ -130,17 +129,16 @@ export class SqliteStore extends SqliteStatements implements Connection {
   readonly #busyTimeoutMs: number;
 
   /** Opens a store; throws a `STORE_…` code: not a database, hot journal, not writable, locked, damaged. */
-  constructor(files: StoreFiles, { access, busyTimeoutMs, signal }: OpenOptions, dialect: Dialect) {
-    const isReadOnly = access === 'read';
-    const timeoutMs = busyTimeoutMs ?? (isReadOnly ? READ_TIMEOUT_MS : RETRY_TIMEOUT_MS);
-    const db = openDatabase(files, isReadOnly, timeoutMs);
+  constructor(files: StoreFiles, options: OpenOptions, dialect: Dialect) {
+    const timeoutMs = busyTimeout(options);
+    const db = openDatabase(files, options.access === 'read', timeoutMs);
     super({
       db,
       files,
       dialect,
       statements: new Map(),
       isWal: db.pragma('journal_mode', { simple: true }) === 'wal',
-      signal,
+      signal: options.signal,
       isWriting: false,
       open: undefined,
     });
