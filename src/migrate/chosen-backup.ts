@@ -4,13 +4,13 @@ import { expandHome, type StoreFiles } from '../db/path.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { isShared } from '../db/trust.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
+import { isSqliteError } from '../engine-errors.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { type BackupRecord, openLedger } from '../ledger/ledger.js';
 import { msg } from '../messages/message.js';
 import { findBackups, findNamed } from '../safety/backup.js';
 import { type Digest, isDamage } from '../safety/copy.js';
 import { shellWord } from '../shell.js';
-import { isSqliteError } from '../store-errors.js';
 
 /** Backups in the ledger of a store, by path; undefined if an earlier version created them, without size and hash. */
 export type KnownBackups = ReadonlyMap<string, BackupRecord | undefined>;

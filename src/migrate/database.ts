@@ -2,11 +2,11 @@ import { resolve } from 'node:path';
 import { isPostgresUrl } from '../address.js';
 import type { Transaction } from '../db/connection.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
+import { isStoreError } from '../engine-errors.js';
 import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { requireText } from '../options.js';
 import { learnSecrets } from '../secrets.js';
-import { isStoreError } from '../store-errors.js';
 import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
 import type { Session } from './session.js';
 

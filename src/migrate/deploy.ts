@@ -1,10 +1,8 @@
-import { storeAddress } from '../address.js';
+import { storeAddress, withKnownPlaces, withServerHints } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject } from '../config.js';
 import { DEPLOY_LOCK_TIMEOUT_MS, RUN_OPTIONS, type RunSettings } from '../option-table.js';
 import { checkOptions } from '../options.js';
-import { withKnownPlaces } from '../places.js';
-import { withServerHints } from '../server-hints.js';
 import type { TrustsCode } from '../steps/load.js';
 import type { PublicResult } from './change.js';
 import type { UpResult } from './up.js';

@@ -7,11 +7,11 @@ import { lstatOf, SIDECARS } from '../db/file.js';
 import { hasJournalHeader, type StoreFiles } from '../db/path.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { findOpening, isTrustedFile } from '../db/trust.js';
+import { isSqliteError } from '../engine-errors.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
-import { isSqliteError } from '../store-errors.js';
 
 /** Returns the error for a folder that cannot receive copies. */
 export const folderUnusable = (message: Message, hint: Message): BackfillError =>

@@ -25,10 +25,10 @@ import {
 import { locateStore, type StoreFiles } from '../db/path.js';
 import { connect, isBusy } from '../db/sqlite/connection.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
+import { isSqliteError } from '../engine-errors.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { msg } from '../messages/message.js';
-import { isSqliteError } from '../store-errors.js';
 import { copyPath, copyPrefix, unguessable, VERSIONS_OFFSET } from './backup.js';
 import { copyInto, type Digest, digestOf, isDamage, withPrivateFolder } from './copy.js';
 

@@ -1,7 +1,7 @@
 import type { Dialect } from '../../engine/dialect.js';
+import { isAboutRow, isPostgresError } from '../../engine-errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
-import { isAboutRow, isPostgresError } from '../../store-errors.js';
 import {
   internalError,
   requireTurn,

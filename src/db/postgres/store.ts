@@ -1,8 +1,8 @@
 import { throwIfAborted } from '../../abort.js';
 import type { Dialect } from '../../engine/dialect.js';
+import { isAboutRow, isPostgresError } from '../../engine-errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
-import { isAboutRow, isPostgresError } from '../../store-errors.js';
 import {
   ATTEMPT_TIMEOUT_MS,
   busyTimeout,
