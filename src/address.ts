@@ -7,8 +7,9 @@ import {
   parseAddress,
   redactedUrl,
   refuseUnknownParameters,
+  requireSslMode,
+  tlsSettings,
 } from './db/postgres/address.js';
-import { requireSslMode, tlsSettings } from './db/postgres/tls.js';
 import { BackfillError, rootBackfillError } from './errors.js';
 import { type Message, msg } from './messages/message.js';
 import { learnPassword, learnSecrets } from './secrets.js';

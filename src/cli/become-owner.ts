@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Project } from '../config.js';
 import { expandHome } from '../db/path.js';
-import { otherOwner } from '../db/store-trust.js';
+import { otherOwner } from '../db/trust.js';
 import { BackfillError, errnoOf } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 

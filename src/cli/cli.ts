@@ -2,7 +2,7 @@ import { anySignal, signalHandlers } from '../abort.js';
 import { storeAddress, withKnownPlaces } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject, type Project } from '../config.js';
-import { plaintextWarnings } from '../db/postgres/tls.js';
+import { plaintextWarnings } from '../db/postgres/address.js';
 import { warning } from '../engine/run-options.js';
 import { type BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { isFleet } from '../fleet/stores.js';

@@ -108,18 +108,24 @@ export const pathExists = (path: string): boolean => tryStat(path) !== undefined
 /** Whether the name is in use, even by a broken link. */
 export const isNamed = (path: string): boolean => lstatOf(path) !== undefined;
 
-/** Returns `lstat` of a path, or undefined if it does not exist. */
-export const lstatOf = (path: string): Stats | undefined => found(lstatSync, path);
+/**
+ * Returns `lstat` of a path, or undefined if it does not exist.
+ *
+ * @param absent further codes of the system for which it counts as nonexistent. Default: none
+ */
+export const lstatOf = (path: string, absent: readonly string[] = []): Stats | undefined =>
+  found(lstatSync, path, absent);
 
-/** Returns `stat` of a path, or undefined if it does not exist. */
-export const tryStat = (path: string): Stats | undefined => found(statSync, path);
+/** Returns `stat` of a path, or undefined if it does not exist. See {@link lstatOf}. */
+export const tryStat = (path: string, absent: readonly string[] = []): Stats | undefined =>
+  found(statSync, path, absent);
 
 /** A path that is too long, or whose links form a loop, counts as nonexistent. */
-function found(stat: typeof statSync | typeof lstatSync, path: string): Stats | undefined {
+function found(stat: typeof statSync, path: string, absent: readonly string[]): Stats | undefined {
   try {
     return stat(path, { throwIfNoEntry: false });
   } catch (error) {
-    if (/^(?:ENAMETOOLONG|ELOOP)$/.test(errnoOf(error) ?? '')) return undefined;
+    if (['ENAMETOOLONG', 'ELOOP', ...absent].includes(errnoOf(error) ?? '')) return undefined;
     throw error;
   }
 }

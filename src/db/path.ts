@@ -6,21 +6,18 @@ import { BackfillError, errnoOf } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { isReadable, isWritable, type Ownership, pathExists, tryStat } from './file.js';
-import { refuseOtherOwner, refuseSidecars } from './store-trust.js';
-import { entriesOf } from './trust.js';
+import { entriesOf, refuseOtherOwner, refuseSidecars } from './trust.js';
 
 /** The files of a store, found by `stat` alone. */
 export interface StoreFiles {
   /** Absolute path with symbolic links resolved, so that one store has one path. */
   readonly path: string;
   readonly folder: string;
-  /** Size of the main file, in bytes. */
   readonly mainBytes: number;
-  /** Size of `-wal`, in bytes; 0 if there is none. */
+  /** 0 if there is no `-wal`. */
   readonly walBytes: number;
-  /** Whether there is a `-shm`. */
   readonly hasShm: boolean;
-  /** Size of `-journal`, in bytes; 0 if there is none. */
+  /** 0 if there is no `-journal`. */
   readonly journalBytes: number;
   /** Owner and mode of the store. Files that are created next to it get the same. */
   readonly ownership: Ownership;
@@ -33,11 +30,9 @@ export interface StoreFiles {
  */
 export function find(path: string): Stats | undefined {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    return tryStat(path, ['ENOTDIR']);
   } catch (error) {
-    const code = errnoOf(error);
-    if (code === 'ENOTDIR' || code === 'ENAMETOOLONG' || code === 'ELOOP') return undefined;
-    if (code !== 'EACCES') throw error;
+    if (errnoOf(error) !== 'EACCES') throw error;
     const folder = [...entriesOf(path)].at(-1)?.path ?? dirname(path);
     throw new BackfillError(
       'STORE_FOLDER_READONLY',
@@ -61,12 +56,11 @@ export function howToWrite(path: string): Message {
   const self = process.geteuid?.();
   const stat = statSync(path);
   const { uid, mode } = stat;
-  const isFolder = stat.isDirectory();
+  const [needed, change] = stat.isDirectory() ? [0o700, 'u+rwx'] : [0o600, 'u+rw'];
   const file = shellWord(path);
-  const chmod = `chmod ${isFolder ? 'u+rwx' : 'u+rw'} ${file}`;
+  const chmod = `chmod ${change} ${file}`;
   if (self === undefined || self === uid)
     return msg('Grant this user write permission: {command}', { command: chmod });
-  const needed = isFolder ? 0o700 : 0o600;
   const command = `sudo chown ${self} ${file}${(mode & needed) === needed ? '' : ` && sudo ${chmod}`}`;
   // Root becomes the user who owns any other part of the path.
   const isOwners = [...entriesOf(path)].every(({ stat }) => stat.uid === 0 || stat.uid === uid);
@@ -100,40 +94,36 @@ export function expandHome(path: string): string {
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2
  */
 export function locateStore(given: string, { allowEmpty = false, isCopy = false } = {}): StoreFiles {
-  if (given !== given.trim() || given === '') {
-    // The driver trims its argument, so it would open or create another file.
+  // The driver trims its argument, so it would open or create another file.
+  if (given !== given.trim() || given === '')
     throw new BackfillError(
       'USAGE',
       msg('The path of the store is empty, or begins or ends with white space'),
       msg('Pass it without white space: --db-path /path/to/store.db'),
     );
-  }
   const absolute = resolve(expandHome(given));
   const found = find(absolute);
-  if (!found) {
+  if (!found)
     throw new BackfillError(
       'STORE_MISSING',
       msg('There is no store at {path}', { path: absolute }),
       msg('Pass the path of an existing store: --db-path /path/to/store.db; this program creates none'),
     );
-  }
-  if (!found.isFile()) {
+  if (!found.isFile())
     throw new BackfillError(
       'STORE_NOT_A_FILE',
       msg('{path} is not a file', { path: absolute }),
       msg('Pass the path of the store file: --db-path /path/to/store.db'),
     );
-  }
   if (!isCopy) refuseOtherOwner(absolute);
   const path = realpathSync(absolute);
   if (!isCopy) refuseSidecars(path, found.uid);
-  if (!isReadable(path)) {
+  if (!isReadable(path))
     throw new BackfillError(
       'STORE_READONLY',
       msg('The store at {path} cannot be read by {who}', { path, who: thisUser() }),
       howToWrite(path),
     );
-  }
   const files: StoreFiles = {
     path,
     folder: dirname(path),
@@ -144,13 +134,12 @@ export function locateStore(given: string, { allowEmpty = false, isCopy = false 
     ownership: { uid: found.uid, gid: found.gid, mode: found.mode & 0o666 },
   };
   // Whatever its WAL contains: SQLite removes the WAL of an empty file.
-  if (!allowEmpty && files.mainBytes === 0) {
+  if (!allowEmpty && files.mainBytes === 0)
     throw new BackfillError(
       'STORE_EMPTY',
       msg('The store at {path} is an empty file', { path: absolute }),
       msg('Pass the path of a store that the application created: --db-path /path/to/store.db'),
     );
-  }
   return files;
 }
 

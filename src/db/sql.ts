@@ -24,37 +24,38 @@ export const foldCase = (name: string): string =>
 /** Whether SQLite treats two names as the same. */
 export const isSameName = (a: string, b: string): boolean => foldCase(a) === foldCase(b);
 
-/** Tokens of SQL. An unclosed quote, bracket or comment extends to the end, so that no text is scanned twice. */
+/**
+ * Tokens of SQL, white space and comments: text or BLOB in single quotes, quoted names, gaps, numbers, words, operators. An
+ * unclosed quote, bracket or comment extends to the end, so that no text is scanned twice.
+ */
 const TOKENS =
-  /'[^']*(?:''[^']*)*(?:'|$)|"[^"]*(?:""[^"]*)*(?:"|$)|`[^`]*(?:``[^`]*)*(?:`|$)|\[[^\]]*(?:\]|$)|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\s+|[\p{L}\p{N}_$]+|./gu;
+  /[xX]?'[^']*(?:''[^']*)*(?:'|$)|"[^"]*(?:""[^"]*)*(?:"|$)|`[^`]*(?:``[^`]*)*(?:`|$)|\[[^\]]*(?:\]|$)|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\s+|(?:[0-9][\p{L}\p{N}_$]*\.?|\.[0-9])[\p{L}\p{N}_$]*|[\p{L}\p{N}_$]+|->>|->|[<>=!|]{2}|./gu;
+const GAP = /^(?:\s|--|\/\*)/;
 const SIMPLE_QUOTED_NAME = /^(?:"([\p{L}\p{N}_$]+)"|`([\p{L}\p{N}_$]+)`|\[([\p{L}\p{N}_$]+)\])$/u;
 const TWO_WORDS = /^[\p{L}\p{N}_$]{2}$/u;
 /** Pairs of characters that would merge into one operator, comment or quoted text. */
 const ONE_SIGN = /^(?:--|\/\*|->|''|[<>=!|]{2})$/;
 
+/** Maximum number of texts in a cache, and maximum length of each in characters. */
+const [MAX_CACHED, LONGEST_CACHED] = [500, 10_000];
+
+/** Caches a value by a text, unless that is long; clears a full cache. Returns the value. */
+export function cached<Value>(cache: Map<string, Value>, text: string, value: Value): Value {
+  if (text.length > LONGEST_CACHED) return value;
+  if (cache.size >= MAX_CACHED) cache.clear();
+  cache.set(text, value);
+  return value;
+}
+
 /** Cache: many stores have the same schema, which one command reads several times. */
 const NORMALISED = new Map<string, string>();
-
-/** Maximum number of cached statements. */
-const MAX_NORMALISED = 500;
-
-/** Maximum length of a cached statement, in characters. */
-const MAX_REMEMBERED = 10_000;
 
 /**
  * Normalises SQL, so that statements that differ only in layout become equal. Removes comments, white space, the case of words,
  * quotes around simple names, and closing semicolons; keeps text in single quotes.
  */
-export function normaliseSql(sql: string): string {
-  let normalised = NORMALISED.get(sql);
-  if (normalised === undefined) {
-    normalised = normalise(sql);
-    if (sql.length > MAX_REMEMBERED) return normalised;
-    if (NORMALISED.size >= MAX_NORMALISED) NORMALISED.clear();
-    NORMALISED.set(sql, normalised);
-  }
-  return normalised;
-}
+export const normaliseSql = (sql: string): string =>
+  NORMALISED.get(sql) ?? cached(NORMALISED, sql, normalise(sql));
 
 /** Runs in linear time, because a store may contain a text of any length. */
 function normalise(sql: string): string {
@@ -62,13 +63,13 @@ function normalise(sql: string): string {
   let last = ''; // kept apart, because reading it from the joined text would copy that for each token
   let isSpacePending = false;
   for (const [token] of sql.matchAll(TOKENS)) {
-    if (/^(?:\s|--|\/\*)/.test(token)) {
+    if (GAP.test(token)) {
       isSpacePending = true;
       continue;
     }
     const quoted = SIMPLE_QUOTED_NAME.exec(token);
     const text = quoted ? (quoted[1] ?? quoted[2] ?? quoted[3] ?? '') : token;
-    const plain = text.startsWith("'") ? text : foldCase(text);
+    const plain = /^[xX]?'/.test(text) ? text.replace(/^X/, 'x') : foldCase(text);
     const meeting = last + plain.slice(0, 1);
     if (TWO_WORDS.test(meeting) || (isSpacePending && ONE_SIGN.test(meeting))) out.push(' ');
     out.push(plain);
@@ -79,9 +80,14 @@ function normalise(sql: string): string {
   return out.join('');
 }
 
+/** Yields the tokens of SQL as written, without white space and comments. */
+export function* writtenTokens(sql: string): Generator<string> {
+  for (const [token] of sql.matchAll(TOKENS)) if (!GAP.test(token)) yield token;
+}
+
 /** Yields the tokens of SQL in lower case, without white space and comments. */
 export function* tokensOf(sql: string): Generator<string> {
-  for (const [token] of sql.matchAll(TOKENS)) if (!/^(?:\s|--|\/\*)/.test(token)) yield foldCase(token);
+  for (const token of writtenTokens(sql)) yield foldCase(token);
 }
 
 /** Returns the first three tokens of SQL, in lower case. */

@@ -1,5 +1,4 @@
-import type { Connection, SqlValue, Store, Transaction } from '../db/connection.js';
-import type { LockHolder } from '../db/connector.js';
+import type { Connection, LockHolder, SqlValue, Store, Transaction } from '../db/connection.js';
 import type { Key } from '../ledger/keys.js';
 import type { CreatedObject } from '../ledger/records.js';
 import type { Message } from '../messages/message.js';

@@ -1,4 +1,4 @@
-import type { LockHolder } from '../db/connector.js';
+import type { LockHolder } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
 import type { RunRecord } from '../ledger/records.js';
 import { english, type Message, msg, withTexts } from '../messages/message.js';

@@ -2,7 +2,7 @@ import { existsSync, lstat, type PathLike, readdir, realpath, realpathSync } fro
 import { resolve } from 'node:path';
 import type { FileSystemAdapter } from 'tinyglobby';
 import { expandHome } from '../db/path.js';
-import { otherOwner } from '../db/store-trust.js';
+import { otherOwner } from '../db/trust.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 

@@ -1,5 +1,4 @@
-import type { Store } from '../db/connection.js';
-import type { LockHolder } from '../db/connector.js';
+import type { LockHolder, Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { compareKeys, type Key } from './keys.js';

@@ -1,4 +1,4 @@
-import { foldCase } from '../db/sql.js';
+import { foldCase, writtenTokens } from '../db/sql.js';
 
 /** A token of SQL, other than white space and comments. */
 export interface Token {
@@ -12,10 +12,13 @@ export interface Token {
   readonly depth: number;
 }
 
-const KINDS = ['text', 'name', 'number', 'word', 'operator'] as const;
-
-const TOKEN =
-  /(?:\s+|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(?<text>x?'(?:[^']|'')*'?)|(?<name>"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]]*\]?)|(?<number>\.?\d[\p{L}\p{N}_.]*)|(?<word>[\p{L}_][\p{L}\p{N}_$]*)|(?<operator>->>|->|[<>=!|]{2}|.)/giu;
+/** Kinds of tokens by their first characters; any other is a word. */
+const KINDS = [
+  ['text', /^x?'/i],
+  ['name', /^["`[]/],
+  ['number', /^\.?[0-9]/],
+  ['operator', /^[^\p{L}\p{N}_$]/u],
+] as const;
 
 /**
  * Splits SQL into tokens, as SQLite does.
@@ -25,9 +28,8 @@ const TOKEN =
 export function tokensOf(sql: string): Token[] {
   const tokens: Token[] = [];
   let depth = 0;
-  for (const { 0: raw, groups } of sql.matchAll(TOKEN)) {
-    const kind = KINDS.find((name) => groups?.[name] !== undefined);
-    if (kind === undefined) continue;
+  for (const raw of writtenTokens(sql)) {
+    const [kind] = KINDS.find(([, start]) => start.test(raw)) ?? ['word' as const];
     if (raw === ')') depth -= 1;
     tokens.push({ kind, text: textOf(kind, raw), raw, depth });
     if (raw === '(') depth += 1;

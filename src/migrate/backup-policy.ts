@@ -1,4 +1,4 @@
-import { RETRY_TIMEOUT_MS } from '../db/connector.js';
+import { RETRY_TIMEOUT_MS } from '../db/connection.js';
 import { tryStat } from '../db/file.js';
 import type { StoreFiles } from '../db/path.js';
 import { requireSqlite } from '../db/sqlite/statements.js';
@@ -7,8 +7,7 @@ import { type BackfillError, toBackfillError } from '../errors.js';
 import type { Ledger, WriteCommand } from '../ledger/ledger.js';
 import { BACKUP_OPTIONS } from '../option-table.js';
 import { type Backup, backUp, backupFolder, isCopyOf, rotate } from '../safety/backup.js';
-import { removeWithSidecars } from '../safety/copy.js';
-import { isTrustedCopy } from '../safety/copy-trust.js';
+import { isTrustedCopy, removeWithSidecars } from '../safety/copy.js';
 import type { MigratorOptions } from './options.js';
 import { backfillsOf, inSnapshot, type OpenSession, type Session } from './session.js';
 

@@ -1,5 +1,4 @@
-import type { StoreSize } from '../db/connection.js';
-import { type AcquireOptions, type LockHolder, RETRY_TIMEOUT_MS } from '../db/connector.js';
+import { type AcquireOptions, type LockHolder, RETRY_TIMEOUT_MS, type StoreSize } from '../db/connection.js';
 import { CHECKPOINT_PAGES } from '../db/sqlite/store.js';
 import { refuseWorkers, warning } from '../engine/run-options.js';
 import { sqliteConnector } from '../engine/sqlite/dialect.js';

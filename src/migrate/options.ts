@@ -1,5 +1,5 @@
 import type { Project } from '../config.js';
-import type { LockHolder, StoreConnector } from '../db/connector.js';
+import type { LockHolder, StoreConnector } from '../db/connection.js';
 import type { PostgresAddress } from '../db/postgres/address.js';
 import type { RunEvent, WarningEvent } from '../engine/run-options.js';
 import type { ErrorCode } from '../errors.js';

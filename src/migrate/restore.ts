@@ -15,8 +15,15 @@ import {
   restorePrefix,
   unguessable,
 } from '../safety/backup.js';
-import { checkDamage, type Digest, digestOf, isDamage, removeWithSidecars } from '../safety/copy.js';
-import { refuseUnsafeCopy, withPrivateFolder } from '../safety/copy-trust.js';
+import {
+  checkDamage,
+  type Digest,
+  digestOf,
+  isDamage,
+  refuseUnsafeCopy,
+  removeWithSidecars,
+  withPrivateFolder,
+} from '../safety/copy.js';
 import { requireDiskSpace } from '../safety/disk.js';
 import { lastModified, restoreInto, StaleCopyError, saveFiles, takeIn } from '../safety/restore.js';
 import { withLock } from './change.js';

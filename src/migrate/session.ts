@@ -1,6 +1,5 @@
 import type { Project } from '../config.js';
-import type { Connection, Store, Transaction } from '../db/connection.js';
-import type { StoreConnector } from '../db/connector.js';
+import type { Connection, Store, StoreConnector, Transaction } from '../db/connection.js';
 import { absentColumns } from '../engine/schema.js';
 import { sqliteConnector } from '../engine/sqlite/dialect.js';
 import { isStoreError } from '../engine-errors.js';

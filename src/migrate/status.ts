@@ -1,4 +1,4 @@
-import type { LockState, StoreConnector } from '../db/connector.js';
+import type { LockState, StoreConnector } from '../db/connection.js';
 import { mapEach } from '../each.js';
 import type { Drift, Ledger } from '../ledger/ledger.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';

@@ -1,4 +1,4 @@
-import { holderText } from '../db/connector.js';
+import { holderText } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { checkRequirements } from '../run/schema.js';

@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pauseFor, throwIfAborted } from '../abort.js';
-import type { Connection, Transaction } from '../db/connection.js';
-import { backoffDelays } from '../db/connector.js';
+import { backoffDelays, type Connection, type Transaction } from '../db/connection.js';
 import type { LoadMonitor } from '../engine/dialect.js';
 import { findFailingRow, withFailingRow } from '../engine/expressions.js';
 import { initialPace, nextPace, type PaceSettings, type PaceState } from '../engine/pace.js';

@@ -19,8 +19,19 @@ import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
-import { type CheckDepth, checkDamage, copyInto, type Digest, digestOf, removeWithSidecars } from './copy.js';
-import { isTrustedCopy, refuseUnsafeFolder, removeLeftovers, withPrivateFolder } from './copy-trust.js';
+import {
+  type CheckDepth,
+  checkDamage,
+  copyInto,
+  type Digest,
+  digestOf,
+  folderUnusable,
+  isTrustedCopy,
+  refuseUnsafeFolder,
+  removeLeftovers,
+  removeWithSidecars,
+  withPrivateFolder,
+} from './copy.js';
 
 /** A finished backup, with its size and its SHA-256. */
 export interface Backup extends Digest {
@@ -84,23 +95,19 @@ export function backupFolder(files: StoreFiles, given: string | undefined, confi
 }
 
 function namedFolder(given: string): string {
-  if (given.trim() === '') {
-    throw new BackfillError(
-      'BACKUP_FOLDER_UNUSABLE',
+  if (given.trim() === '')
+    throw folderUnusable(
       msg('The value of --backup-dir is empty'),
       msg('Pass a folder: --backup-dir /path/to/folder; or omit the option'),
     );
-  }
   const folder = resolve(expandHome(given));
   if (!find(folder)?.isDirectory())
-    throw new BackfillError(
-      'BACKUP_FOLDER_UNUSABLE',
+    throw folderUnusable(
       msg('The backup folder {folder} does not exist', { folder }),
       msg('Create it first: mkdir -p {folder}', { folder: shellWord(folder) }),
     );
   if (!isWritable(folder))
-    throw new BackfillError(
-      'BACKUP_FOLDER_UNUSABLE',
+    throw folderUnusable(
       msg('The backup folder {folder} cannot be written by {who}', { folder, who: thisUser() }),
       howToWrite(folder),
     );

@@ -29,7 +29,6 @@ import { shellWord } from '../shell.js';
 /** DDL of the table with the holder, in the form of `sqlite_schema`. */
 const TABLE = 'CREATE TABLE holder (token TEXT, pid INTEGER, host TEXT, since TEXT)';
 
-/** Page size of the file. */
 const PAGE_BYTES = 4096;
 
 /**
@@ -138,8 +137,7 @@ function findLockFile(files: StoreFiles): BigIntStats | undefined {
   for (const suffix of SIDECARS) {
     const sidecar = lstatOf(path + suffix);
     if (!sidecar) continue;
-    throw new BackfillError(
-      'LOCK_UNUSABLE',
+    throw unusable(
       msg(
         'The lock file has a sidecar, {path}, which SQLite would apply to it and this program never creates',
         { path: path + suffix },
@@ -149,7 +147,7 @@ function findLockFile(files: StoreFiles): BigIntStats | undefined {
   }
   if (!found) return undefined;
   const refuse = (why: Message): never => {
-    throw new BackfillError('LOCK_UNUSABLE', why, removalHint([path, found]));
+    throw unusable(why, removalHint([path, found]));
   };
   const owners = [files.ownership.uid];
   const owned = { path, owner: found.uid };
@@ -248,16 +246,17 @@ export function writeSignature(
   db.prepare('INSERT INTO holder VALUES (?, ?, ?, ?)').run(token, pid, host, since);
 }
 
+const unusable = (...texts: readonly [Message, hint: Message, options?: { cause: unknown }]): BackfillError =>
+  new BackfillError('LOCK_UNUSABLE', ...texts);
+
 const notOurs = (path: string): BackfillError =>
-  new BackfillError(
-    'LOCK_UNUSABLE',
+  unusable(
     msg('The lock file {path} was not created by this program', { path }),
     removalHint([path, lstatOf(path)]),
   );
 
 const lockReplaced = (path: string, cause?: unknown): BackfillError =>
-  new BackfillError(
-    'LOCK_UNUSABLE',
+  unusable(
     msg('The lock file {path} was replaced while it was being opened', { path }),
     msg('Check who may write to its folder, then run the same command again: ls -ld {path}', {
       path: shellWord(dirname(path)),
@@ -276,8 +275,7 @@ export function lockUnusable(files: StoreFiles, cause: unknown): BackfillError {
   const isDamaged = /^SQLITE_(?:CORRUPT|NOTADB|ERROR)/.test(code); // the last: another program's database
   const isKeptOut = /^(?:SQLITE_(?:CANTOPEN|READONLY|PERM)|EACCES$|EPERM$)/.test(code);
   if (!isDamaged && !isKeptOut) return toBackfillError(cause, 'while taking its lock');
-  return new BackfillError(
-    'LOCK_UNUSABLE',
+  return unusable(
     msg('The lock file {path} cannot be opened ({code})', { path, code }),
     isDamaged
       ? msg('Stop every command on this store, then remove the file: rm {path}', { path: shellWord(path) })

@@ -17,7 +17,7 @@ import { isRoot, SIDECARS, tryStat } from '../db/file.js';
 import { expandHome, type StoreFiles } from '../db/path.js';
 import { entriesOf, findOpening } from '../db/trust.js';
 import { BackfillError, errnoOf } from '../errors.js';
-import { msg, type PlainText } from '../messages/message.js';
+import { type Message, msg, type PlainText } from '../messages/message.js';
 
 /** A kind of file that a command writes for its user. */
 export interface OutputFileKind {
@@ -41,12 +41,13 @@ const SIDECAR_SUFFIX = /^-(?:wal|shm|journal)$|^\.(?:lock|backup-.*|before-resto
  * @throws {BackfillError} `OUTPUT_IS_STORE`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`, `OUTPUT_UNTRUSTED`
  */
 export function resolveOutputPath(
-  { what, signature }: OutputFileKind,
+  kind: OutputFileKind,
   given: string,
   store: StoreFiles | undefined,
 ): string {
   const asked = resolve(expandHome(given));
-  refuseOthersLinks(what, asked);
+  refuseOthersLinks(kind.what, asked);
+  const what = msg(kind.what);
   const found = attempt(what, asked, () => tryStat(asked));
   const path = attempt(what, asked, () =>
     found ? realpathSync(asked) : join(realpathSync(dirname(asked)), basename(asked)),
@@ -55,20 +56,18 @@ export function resolveOutputPath(
   // Checked before it is opened, because closing the store, under any of its names, would drop SQLite's locks on it.
   if (store) refuseStore(what, path, found, store);
   if (!found) return path;
-  if (!found.isFile()) {
+  if (!found.isFile())
     throw new BackfillError(
       'OUTPUT_UNWRITABLE',
-      msg('The {what} cannot be written to {path}: that is not a file', { what: msg(what), path: asked }),
+      msg('The {what} cannot be written to {path}: that is not a file', { what, path: asked }),
       msg('Pass the path of a file'),
     );
-  }
-  if (found.size > 0 && !attempt(what, asked, () => beginsWith(path, signature))) {
+  if (found.size > 0 && !attempt(what, asked, () => beginsWith(path, kind.signature)))
     throw new BackfillError(
       'OUTPUT_EXISTS',
-      msg('The file at {path} is not a {what} of this program', { path: asked, what: msg(what) }),
-      msg('Choose another file for the {what}, or move that one away first', { what: msg(what) }),
+      msg('The file at {path} is not a {what} of this program', { path: asked, what }),
+      msg('Choose another file for the {what}, or move that one away first', { what }),
     );
-  }
   return path;
 }
 
@@ -78,20 +77,21 @@ export function resolveOutputPath(
  * @throws {BackfillError} `OUTPUT_UNTRUSTED`
  * @see https://www.kernel.org/doc/html/latest/admin-guide/sysctl/fs.html#protected-symlinks
  */
-export function refuseOthersLinks(what: PlainText, asked: string): void {
+export function refuseOthersLinks(kind: PlainText, asked: string): void {
   const self = process.geteuid?.();
   if (self === undefined) return;
+  const what = msg(kind);
   for (const { path, stat } of entriesOf(asked)) {
     if (!stat.isSymbolicLink() || stat.uid === 0 || stat.uid === self) continue;
     throw new BackfillError(
       'OUTPUT_UNTRUSTED',
       msg('The {what} cannot be written to {asked}: the link {path} belongs to user id {uid}', {
-        what: msg(what),
+        what,
         asked,
         path,
         uid: stat.uid,
       }),
-      msg('Remove the link, or choose another file for the {what}', { what: msg(what) }),
+      msg('Remove the link, or choose another file for the {what}', { what }),
     );
   }
 }
@@ -100,7 +100,7 @@ export function refuseOthersLinks(what: PlainText, asked: string): void {
  * Refuses, for root, a folder that another user may replace by a link between two system calls. Changes within the folder are
  * harmless, because the file is created under a random name, and renaming it replaces a link itself.
  */
-function refuseOthersFolders(what: PlainText, asked: string, folder: string): void {
+function refuseOthersFolders(what: Message, asked: string, folder: string): void {
   const parent = dirname(folder);
   const { mode } = lstatSync(parent);
   const { uid } = lstatSync(folder);
@@ -110,17 +110,15 @@ function refuseOthersFolders(what: PlainText, asked: string, folder: string): vo
   throw new BackfillError(
     'OUTPUT_UNTRUSTED',
     msg('The {what} cannot be written to {asked} as root: other users may replace folders in or at {at}', {
-      what: msg(what),
+      what,
       asked,
       at,
     }),
-    msg('Choose a folder of root for the {what}, or run the command as the user of that folder', {
-      what: msg(what),
-    }),
+    msg('Choose a folder of root for the {what}, or run the command as the user of that folder', { what }),
   );
 }
 
-function refuseStore(what: PlainText, path: string, found: Stats | undefined, store: StoreFiles): void {
+function refuseStore(what: Message, path: string, found: Stats | undefined, store: StoreFiles): void {
   const isOf = (file: string): boolean => {
     const theirs = tryStat(file);
     return theirs !== undefined && theirs.ino === found?.ino && theirs.dev === found.dev;
@@ -130,15 +128,11 @@ function refuseStore(what: PlainText, path: string, found: Stats | undefined, st
   if (!isBeside && !isSame) return;
   throw new BackfillError(
     'OUTPUT_IS_STORE',
-    msg('The {what} cannot be written to {path}: that is the store, or belongs to it', {
-      what: msg(what),
-      path,
-    }),
-    msg('Choose another file for the {what}', { what: msg(what) }),
+    msg('The {what} cannot be written to {path}: that is the store, or belongs to it', { what, path }),
+    msg('Choose another file for the {what}', { what }),
   );
 }
 
-/** Whether a file begins with `head`. */
 function beginsWith(path: string, head: string): boolean {
   const begin = Buffer.alloc(Buffer.byteLength(head));
   // In the meantime it may have become a link, or a pipe without a writer.
@@ -157,11 +151,11 @@ function beginsWith(path: string, head: string): boolean {
  * @param path result of {@link resolveOutputPath}
  * @throws {BackfillError} `OUTPUT_UNWRITABLE`; `STORE_FULL` if the disk is full
  */
-export function writeAtomically({ what, mode }: OutputFileKind, path: string, text: string): void {
+export function writeAtomically(kind: OutputFileKind, path: string, text: string): void {
   const fresh = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
   try {
-    attempt(what, path, () => {
-      const fd = openSync(fresh, 'wx', mode);
+    attempt(msg(kind.what), path, () => {
+      const fd = openSync(fresh, 'wx', kind.mode);
       try {
         writeFileSync(fd, text);
         fsyncSync(fd);
@@ -187,7 +181,7 @@ const REASONS: Readonly<Record<string, PlainText>> = {
 };
 
 /** Runs `act`, and explains errors of the system. */
-function attempt<Result>(what: PlainText, path: string, act: () => Result): Result {
+function attempt<Result>(what: Message, path: string, act: () => Result): Result {
   try {
     return act();
   } catch (error) {
@@ -195,11 +189,7 @@ function attempt<Result>(what: PlainText, path: string, act: () => Result): Resu
     if (reason === undefined) throw error;
     throw new BackfillError(
       'OUTPUT_UNWRITABLE',
-      msg('The {what} cannot be written to {path}: {reason}', {
-        what: msg(what),
-        path,
-        reason: msg(reason),
-      }),
+      msg('The {what} cannot be written to {path}: {reason}', { what, path, reason: msg(reason) }),
       msg('Choose a folder that this user may write'),
       { cause: error },
     );

@@ -24,15 +24,13 @@ import {
 } from '../db/file.js';
 import { locateStore, type StoreFiles } from '../db/path.js';
 import { connect, isBusy } from '../db/sqlite/connection.js';
-import type { SqliteStore } from '../db/sqlite/store.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { isSqliteError } from '../engine-errors.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { msg } from '../messages/message.js';
 import { copyPath, copyPrefix, unguessable, VERSIONS_OFFSET } from './backup.js';
-import { copyInto, type Digest, digestOf, isDamage } from './copy.js';
-import { withPrivateFolder } from './copy-trust.js';
+import { copyInto, type Digest, digestOf, isDamage, withPrivateFolder } from './copy.js';
 
 /** Thrown if other programs have written since the store was copied. */
 export class StaleCopyError extends Error {}
@@ -104,7 +102,12 @@ export async function restoreInto(
   try {
     const source = openSqlite(locateStore(prepared, { isCopy: true }), { access: 'read' });
     try {
-      if (await writeInto(source, files, onLocked)) return false;
+      await copyInto(source, files.path, onLocked);
+      failpoint('restore', 'written');
+      return false;
+    } catch (error) {
+      const isOtherPageSize = isSqliteError(error) && error.code === 'SQLITE_READONLY';
+      if (!isOtherPageSize && !isDamage(error)) throw error;
     } finally {
       await source.close();
     }
@@ -128,19 +131,6 @@ async function liveMode(files: StoreFiles): Promise<boolean | undefined> {
     return isWal;
   } catch (error) {
     if (isDamage(error)) return undefined;
-    throw error;
-  }
-}
-
-/** Copies into the live store through SQLite. Returns false if that is not possible. */
-async function writeInto(source: SqliteStore, files: StoreFiles, onLocked: () => void): Promise<boolean> {
-  try {
-    await copyInto(source, files.path, onLocked);
-    failpoint('restore', 'written');
-    return true;
-  } catch (error) {
-    const isOtherPageSize = isSqliteError(error) && error.code === 'SQLITE_READONLY';
-    if (isOtherPageSize || isDamage(error)) return false;
     throw error;
   }
 }
@@ -211,19 +201,11 @@ function openExclusive(path: string): readonly [db: Database.Database, isSound: 
   const db = connect(path, { fileMustExist: true, timeout: 1000 });
   try {
     db.pragma('locking_mode = EXCLUSIVE'); // see https://www.sqlite.org/pragma.html#pragma_locking_mode
-    return [db, isReadable(db)];
-  } catch (error) {
-    db.close();
-    throw error;
-  }
-}
-
-function isReadable(db: Database.Database): boolean {
-  try {
     db.exec('BEGIN EXCLUSIVE; COMMIT');
-    return true;
+    return [db, true];
   } catch (error) {
-    if (isDamage(error)) return false;
+    if (isDamage(error)) return [db, false];
+    db.close();
     throw error;
   }
 }
@@ -275,14 +257,11 @@ function copyFile(from: string, to: number): void {
     env: {}, // after root privileges are dropped, other users can read a child's environment
     stdio: ['ignore', 'ignore', 'pipe', to],
   });
-  if (status !== 0) throw notSaved(from, stderr);
-}
-
-function notSaved(path: string, stderr: string): BackfillError {
-  const [errno = 'unknown'] = /\bE[A-Z]+\b/.exec(stderr) ?? [];
-  return new BackfillError(
-    errno === 'ENOSPC' ? 'STORE_FULL' : 'STORE_IO',
-    msg('{path} could not be copied ({code}), and is not replaced without a copy', { path, code: errno }),
+  if (status === 0) return;
+  const [code = 'unknown'] = /\bE[A-Z]+\b/.exec(stderr) ?? [];
+  throw new BackfillError(
+    code === 'ENOSPC' ? 'STORE_FULL' : 'STORE_IO',
+    msg('{path} could not be copied ({code}), and is not replaced without a copy', { path: from, code }),
     msg(
       'Free disk space, or pass a folder on another disk: --backup-dir; then run the same command again; nothing was changed',
     ),

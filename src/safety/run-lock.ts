@@ -1,21 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type Database from 'better-sqlite3';
-import { pauseFor, throwIfAborted } from '../abort.js';
 import {
   type AcquireOptions,
   type HeldLock,
   type LockHolder,
   type LockState,
-  POLL_MS,
+  pollPause,
   runLocked,
-} from '../db/connector.js';
+} from '../db/connection.js';
 import { isWritable } from '../db/file.js';
 import type { StoreFiles } from '../db/path.js';
 import { isBusy } from '../db/sqlite/connection.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
-import { msg } from '../messages/message.js';
 import {
   createLockFile,
   hasLockFile,
@@ -64,8 +62,7 @@ export async function acquireLock(
     const leftMs = giveUpAt - performance.now();
     if (leftMs <= 0) throw runLocked(explained(files, () => findHolder(files)));
     if (!hasTold) onWait?.(explained(files, () => findHolder(files)));
-    await pauseFor(Math.min(leftMs, POLL_MS.min + Math.random() * (POLL_MS.max - POLL_MS.min)), signal);
-    throwIfAborted(signal, msg('while waiting for the run lock'));
+    await pollPause(signal, leftMs);
   }
 }
 

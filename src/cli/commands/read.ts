@@ -1,4 +1,4 @@
-import { holderText } from '../../db/connector.js';
+import { holderText } from '../../db/connection.js';
 import { BackfillError, EXIT } from '../../errors.js';
 import { count, duration } from '../../format.js';
 import { type Message, msg } from '../../messages/message.js';

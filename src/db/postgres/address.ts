@@ -1,6 +1,10 @@
-import { BackfillError } from '../../errors.js';
-import { msg } from '../../messages/message.js';
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import { BackfillError, errnoOf } from '../../errors.js';
+import { type Message, msg, type PlainText } from '../../messages/message.js';
 import { scrub } from '../../secrets.js';
+
+const usage = (message: Message, hint: Message): BackfillError => new BackfillError('USAGE', message, hint);
 
 /** Address of a PostgreSQL database. */
 export interface PostgresAddress {
@@ -22,7 +26,7 @@ export const urlParameter = (url: string, name: string): string | undefined =>
   parseAddress(url)?.searchParams.get(name) ?? undefined;
 
 /** Returns the host that the driver connects to: a socket folder, a name or an IP address. */
-export function hostOf({ url }: PostgresAddress): string {
+function hostOf({ url }: PostgresAddress): string {
   const inUrl = HOSTLESS.test(url) ? '' : decoded(parseAddress(url)?.hostname ?? '');
   return urlParameter(url, 'host') || inUrl.replace(/^\[(.+)\]$/, '$1') || process.env.PGHOST || 'localhost';
 }
@@ -46,7 +50,6 @@ export function withoutParameters(url: string, ...names: readonly string[]): str
   return `${start}?${parameters}`;
 }
 
-/** Default connect timeout, in seconds. */
 const DEFAULT_CONNECT_TIMEOUT_S = 10;
 
 /**
@@ -85,13 +88,12 @@ const KNOWN =
 const MAX_WRONG = 3;
 
 /** Returns the word with the smallest edit distance, ignoring case; undefined if none is close. */
-export function nearest(word: string, words: readonly string[]): string | undefined {
+function nearest(word: string, words: readonly string[]): string | undefined {
   const distances = words.map((each) => distance(word.slice(0, 40).toLowerCase(), each));
   const least = Math.min(...distances);
   return least > MAX_WRONG ? undefined : words[distances.indexOf(least)];
 }
 
-/** Returns the edit distance of two words. */
 function distance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, i) => i);
   for (const [i, letter] of [...from].entries()) {
@@ -116,17 +118,15 @@ export function refuseUnknownParameters(url: string): void {
   for (const name of found?.searchParams.keys() ?? []) {
     // An unencoded `?` in a password makes the rest of it, up to the `@`, look like a parameter.
     const isName = /^\w{1,40}$/.test(name) && !found?.search.includes('@');
-    if (!KNOWN.includes(name) && !isName)
-      throw new BackfillError(
-        'USAGE',
-        msg('The URL of the database has an unknown parameter'),
-        msg('Remove it; in a password, encode ?, & and # as %3F, %26 and %23'),
-      );
     if (!KNOWN.includes(name)) {
+      if (!isName)
+        throw usage(
+          msg('The URL of the database has an unknown parameter'),
+          msg('Remove it; in a password, encode ?, & and # as %3F, %26 and %23'),
+        );
       const meant = nearest(name, KNOWN);
       const known = msg('supported parameters: {names}', { names: KNOWN });
-      throw new BackfillError(
-        'USAGE',
+      throw usage(
         msg('The URL of the database has an unknown parameter, `{name}`', { name }),
         meant === undefined
           ? msg('Remove it; {known}', { known })
@@ -134,11 +134,153 @@ export function refuseUnknownParameters(url: string): void {
       );
     }
     if (seen.has(name))
-      throw new BackfillError(
-        'USAGE',
+      throw usage(
         msg('The URL of the database has the parameter `{name}` twice', { name }),
         msg('Remove one of them'),
       );
     seen.add(name);
   }
+}
+
+// Values of `sslmode` have their libpq meaning. The driver differs: in version 8, `require` and `allow` mean `verify-full`, and
+// an unknown value means no encryption in the environment but `verify-full` in a URL.
+
+/** Values of `sslmode`: those of libpq, and the driver's `no-verify`. */
+const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'] as const;
+type SslMode = (typeof MODES)[number];
+
+/** Modes that never fall back to an unencrypted connection. */
+const STRICT: readonly SslMode[] = ['require', 'verify-ca', 'verify-full', 'no-verify'];
+
+/** Parameters of a URL that this module reads instead of the driver. */
+export const TLS_PARAMETERS = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey'] as const;
+
+/** Attempts to connect, in order; false: without encryption. */
+export type TlsAttempts = readonly (ConnectionOptions | false)[];
+
+/** Hosts on this machine: a socket folder, `localhost`, or a loopback address. */
+const THIS_MACHINE = /^(?:\/.*|localhost|(?:::ffff:)?127(?:\.\d+){3}|::1)$/i;
+
+/**
+ * Returns `text` if it is a mode.
+ *
+ * @param source the parameter or variable that contained it
+ * @throws {BackfillError} `USAGE` naming the nearest mode
+ */
+export function requireSslMode(text: string, source: string): SslMode {
+  const mode = MODES.find((each) => each === text);
+  if (mode) return mode;
+  const got = /^[\w-]{1,20}$/.test(text) ? text : '…';
+  const meant = nearest(text, MODES) ?? 'verify-full';
+  throw usage(
+    msg('Expected `{option}` to be one of {choices}, got `{value}`', {
+      option: source,
+      choices: MODES.join(', '),
+      value: got,
+    }),
+    msg('Set {name}={value}', { name: source, value: meant }),
+  );
+}
+
+/**
+ * Reads the TLS settings of a URL, else of the environment (`PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT`, `PGSSLKEY`). Ignores
+ * libpq's default files in `~/.postgresql`.
+ *
+ * @returns the mode, undefined if unset: the connection is not encrypted; and the paths of the files
+ * @throws {BackfillError} `USAGE` if they contradict each other
+ */
+export function tlsSettings({ url }: PostgresAddress) {
+  const setting = (name: string): string | undefined =>
+    urlParameter(url, name) ?? (process.env[`PG${name.toUpperCase()}`] || undefined);
+  const [ca, cert, key] = [setting('sslrootcert'), setting('sslcert'), setting('sslkey')];
+  const mode = modeOf(url) ?? (ca === undefined && cert === undefined ? undefined : 'verify-full');
+  const refuse = (message: PlainText, hint: PlainText): never => {
+    throw usage(msg(message), msg(hint));
+  };
+  if (urlParameter(url, 'sslmode') !== undefined && urlParameter(url, 'ssl') !== undefined)
+    refuse('The URL of the database has both `ssl` and `sslmode`', 'Remove `ssl`');
+  if (mode === 'verify-ca' && ca === undefined)
+    refuse(
+      '`sslmode` is `verify-ca`, but `sslrootcert` is not set',
+      'Set sslmode=verify-full, or add sslrootcert=FILE',
+    );
+  if (ca === 'system' && mode !== 'verify-full')
+    refuse(
+      '`sslrootcert=system` requires a check of the host, because anyone can get a certificate',
+      'Set sslmode=verify-full',
+    );
+  if ((cert === undefined) !== (key === undefined))
+    refuse('Only one of `sslcert` and `sslkey` is set', 'Set both or neither');
+  if (setting('sslnegotiation') === 'direct' && (mode === undefined || !STRICT.includes(mode)))
+    refuse('`sslnegotiation=direct` requires a mode that enforces encryption', 'Set sslmode=verify-full');
+  return { mode, ca, cert, key };
+}
+
+/** Returns the mode of the URL, which may also use the driver's parameter `ssl`, else that of the environment. */
+function modeOf(url: string): SslMode | undefined {
+  const [sslmode, ssl] = [urlParameter(url, 'sslmode'), urlParameter(url, 'ssl')];
+  if (sslmode !== undefined) return requireSslMode(sslmode, 'sslmode');
+  if (ssl !== undefined) {
+    if (/^(?:true|1)$/.test(ssl)) return 'verify-full';
+    return /^(?:false|0)$/.test(ssl) ? 'disable' : requireSslMode(ssl, 'ssl');
+  }
+  const { PGSSLMODE } = process.env;
+  return PGSSLMODE ? requireSslMode(PGSSLMODE, 'PGSSLMODE') : undefined;
+}
+
+/**
+ * Returns the attempts to connect to a database.
+ *
+ * @throws {BackfillError} `USAGE` like {@link tlsSettings}, or if a file cannot be read
+ */
+export function tlsAttempts(address: PostgresAddress): TlsAttempts {
+  const { mode, ca, cert, key } = tlsSettings(address);
+  const host = hostOf(address);
+  if (mode === undefined || mode === 'disable' || host.startsWith('/')) return [false]; // as in libpq, never on a socket
+  const tls: ConnectionOptions = {
+    ...(ca === undefined || ca === 'system' ? {} : { ca: readPem('sslrootcert', ca) }),
+    ...(cert === undefined ? {} : { cert: readPem('sslcert', cert) }),
+    ...(key === undefined ? {} : { key: readPem('sslkey', key) }),
+    rejectUnauthorized: /^verify/.test(mode) || (ca !== undefined && mode !== 'no-verify'),
+    ...(mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
+    host,
+  };
+  if (mode === 'allow') return [false, tls];
+  return mode === 'prefer' ? [tls, false] : [tls];
+}
+
+function readPem(parameter: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new BackfillError(
+      'USAGE',
+      msg('The file of `{parameter}`, {path}, cannot be read ({code})', {
+        parameter,
+        path,
+        code: errnoOf(error),
+      }),
+      msg('Pass the path of a file that this user may read'),
+      { cause: error },
+    );
+  }
+}
+
+/** Returns a warning if the connection to another machine is not, or may not be, encrypted. */
+export function plaintextWarnings(address: PostgresAddress): Message[] {
+  const host = hostOf(address);
+  const { mode } = tlsSettings(address);
+  if (THIS_MACHINE.test(host) || (mode !== undefined && STRICT.includes(mode))) return [];
+  const fix = msg('add ?sslmode=verify-full to the URL, or set PGSSLMODE');
+  return [
+    mode === 'allow' || mode === 'prefer'
+      ? msg(
+          'The connection to {host} may not be encrypted, because sslmode is {mode}; others on the network could read and change its data: {fix}',
+          { host, mode, fix },
+        )
+      : msg(
+          'The connection to {host} is not encrypted; others on the network can read and change its data: {fix}',
+          { host, fix },
+        ),
+  ];
 }

@@ -4,7 +4,7 @@ import { ABORT_POLL_MS, type AbortSignalLike, throwIfAborted } from '../../abort
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
 import type { SqlValue } from '../connection.js';
-import type { PostgresAddress } from './address.js';
+import { type PostgresAddress, tlsAttempts } from './address.js';
 import {
   cancelStatement,
   configOf,
@@ -15,7 +15,6 @@ import {
   postgresError,
   types,
 } from './connect.js';
-import { tlsAttempts } from './tls.js';
 
 /** Search path of our sessions: only superusers can create objects in it. Statements of the project use its own path. */
 export const SAFE_PATH = 'pg_catalog, pg_temp';
@@ -136,6 +135,19 @@ export class PostgresClient {
   /** Runs statements without parameters, with `path` as search path. */
   async script(sql: string, path?: string): Promise<void> {
     await this.#inPath(path, async () => void (await this.#driver.query(sql)));
+  }
+
+  /**
+   * Runs `act`, or else closes the connection, and with it its locks and its transaction, so that the caller can rethrow an
+   * original error.
+   */
+  async orClose(act: () => Promise<unknown>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      if (!(error instanceof PostgresError) && !(error instanceof BackfillError)) throw error;
+      await this.close();
+    }
   }
 
   /** Closes the connection. */

@@ -4,8 +4,13 @@ import type { Client, ClientConfig, QueryArrayConfig } from 'pg';
 import { ABORT_POLL_MS, type AbortSignalLike, throwIfAborted } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
-import { connectTimeoutMs, type PostgresAddress, withoutParameters } from './address.js';
-import { TLS_PARAMETERS, type TlsAttempts } from './tls.js';
+import {
+  connectTimeoutMs,
+  type PostgresAddress,
+  TLS_PARAMETERS,
+  type TlsAttempts,
+  withoutParameters,
+} from './address.js';
 
 /**
  * An error of PostgreSQL or of the connection to it. Its message may quote a row, so it must only become a `cause`, never a log

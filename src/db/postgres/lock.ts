@@ -1,5 +1,3 @@
-import { pauseFor, throwIfAborted } from '../../abort.js';
-import { isPostgresError } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
@@ -8,9 +6,9 @@ import {
   type HeldLock,
   type LockHolder,
   type LockState,
-  POLL_MS,
+  pollPause,
   runLocked,
-} from '../connector.js';
+} from '../connection.js';
 import { holderNamed, type PostgresSession, type Sessions } from './session.js';
 import { instantSql } from './texts.js';
 
@@ -21,7 +19,6 @@ const TELL_WAIT_MS = 5000;
 const RUN = 0x756d7a67;
 const TURN = RUN + 1;
 
-/** Mode of an advisory lock. */
 type Mode = 'exclusive' | 'shared';
 
 const call = async ({ client, schemaKey }: PostgresSession, name: string, mode: Mode, key: number) =>
@@ -31,21 +28,8 @@ const call = async ({ client, schemaKey }: PostgresSession, name: string, mode: 
 const tryLock = async (session: PostgresSession, mode: Mode, key = RUN): Promise<boolean> =>
   (await call(session, 'pg_try_advisory_lock', mode, key)) === 1n;
 
-/** Releases a lock, or else closes the session and with it its locks, so that the caller can rethrow an original error. */
-async function unlock(session: PostgresSession, mode: Mode, key = RUN): Promise<void> {
-  try {
-    await call(session, 'pg_advisory_unlock', mode, key);
-  } catch (error) {
-    if (!isPostgresError(error) && !(error instanceof BackfillError)) throw error;
-    await session.client.close();
-  }
-}
-
-/** Waits between two attempts; an aborted signal ends the wait. */
-async function pollPause({ client }: PostgresSession): Promise<void> {
-  await pauseFor(POLL_MS.min + Math.random() * (POLL_MS.max - POLL_MS.min), client.signal);
-  throwIfAborted(client.signal, msg('while waiting for the run lock'));
-}
+const unlock = async (session: PostgresSession, mode: Mode, key = RUN): Promise<void> =>
+  await session.client.orClose(() => call(session, 'pg_advisory_unlock', mode, key));
 
 /**
  * Acquires the run lock: an advisory lock of the session, which the server releases when the session ends. DDL and verification
@@ -88,7 +72,7 @@ export async function acquireLock(
         if (!hasTold) onWait?.(await whoHasIt());
         hasTold = true;
       }
-      await pollPause(session);
+      await pollPause(session.client.signal);
     }
     session.lock = 'exclusive';
     failpoint('lock', 'taken');
@@ -142,7 +126,7 @@ export async function shareLock<Result>(
   onWait: (holder: LockHolder | undefined) => void,
 ): Promise<Result> {
   if (session.lock !== 'exclusive') return await act();
-  while (!(await tryLock(session, 'shared'))) await pollPause(session); // succeeds at once: one session may hold both modes
+  while (!(await tryLock(session, 'shared'))) await pollPause(session.client.signal); // succeeds at once: one session may hold both modes
   await unlock(session, 'exclusive');
   session.lock = 'shared';
   failpoint('lock', 'shared');
@@ -156,7 +140,7 @@ export async function shareLock<Result>(
   failpoint('lock', 'left');
   let tellAt = performance.now() + TELL_WAIT_MS;
   while (!(await tryLock(session, 'exclusive'))) {
-    await pollPause(session);
+    await pollPause(session.client.signal);
     if (performance.now() < tellAt) continue;
     onWait(await holderOf(session, [RUN]));
     tellAt = performance.now() + TELL_WAIT_MS;

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import type { AbortSignalLike } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
-import type { LockHolder } from '../connector.js';
+import type { LockHolder } from '../connection.js';
 import { identifier } from '../sql.js';
 import { type PostgresAddress, urlParameter } from './address.js';
 import { PostgresClient, SAFE_PATH } from './client.js';
@@ -85,7 +85,8 @@ async function open(address: PostgresAddress, signal: AbortSignalLike | undefine
   try {
     await refusePooler(client, name, signal);
     const declaredPath = String((await client.query('SHOW search_path')).rows[0]?.[0]);
-    await applySettings(client);
+    await client.script(SESSION_SETTINGS);
+    await client.query(SETTINGS_IF_KNOWN);
     const version = await requireServer(client);
     const place = await placeOf(client, declaredPath);
     const canMakeFunctions = await makesFunctions(client, version, place.path);
@@ -96,16 +97,14 @@ async function open(address: PostgresAddress, signal: AbortSignalLike | undefine
   }
 }
 
-/** The parts of a session that depend on its search path. */
-type SessionPlace = Pick<PostgresSession, 'schemas' | 'path' | 'schemaKey'>;
-
 /** Updates the search path of a session, but not its lock key. */
 export async function readPath(session: PostgresSession): Promise<void> {
   const { schemas, path } = await placeOf(session.client, session.declaredPath);
   Object.assign(session, { schemas, path });
 }
 
-async function placeOf(client: PostgresClient, declaredPath: string): Promise<SessionPlace> {
+/** Returns the parts of a session that depend on its search path. */
+async function placeOf(client: PostgresClient, declaredPath: string) {
   const [[list, schema] = []] = (await client.query(SCHEMAS, [], declaredPath)).rows;
   if (schema === null)
     throw new BackfillError(
@@ -177,11 +176,6 @@ const SESSION_SETTINGS = `SET search_path = ${SAFE_PATH}; SET client_encoding = 
 /** Settings that only servers from 14 or 17 on know. */
 const SETTINGS_IF_KNOWN = `SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '500' ELSE '0' END, false)
   FROM pg_settings WHERE name IN ('client_connection_check_interval', 'idle_session_timeout', 'transaction_timeout')`;
-
-async function applySettings(client: PostgresClient): Promise<void> {
-  await client.script(SESSION_SETTINGS);
-  await client.query(SETTINGS_IF_KNOWN);
-}
 
 /** Settings that a statement can change beyond its transaction. */
 const CHANGEABLE = `FROM pg_settings WHERE context IN ('user', 'superuser')

@@ -1,9 +1,9 @@
 import type { Dialect } from '../../engine/dialect.js';
 import { isAboutRow, isPostgresError } from '../../engine-errors.js';
-import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
 import {
+  internalError,
   requireTurn,
   type SqlValue,
   type Statements,
@@ -15,8 +15,8 @@ import { normaliseSql } from '../sql.js';
 import { redactedUrl } from './address.js';
 import type { Result } from './client.js';
 import { isDisconnected } from './connect.js';
-import type { PostgresDriver, Turn } from './driver.js';
 import type { PostgresSession } from './session.js';
+import type { PostgresDriver, Turn } from './store.js';
 
 /** Rows per FETCH of {@link Statements.pages}. */
 const FETCH_ROWS = 2000;
@@ -146,16 +146,6 @@ export abstract class PostgresStatements extends PathStatements implements Store
     return { bytes: row?.bytes ?? 0, freeBytes: 0, pageBytes: 0 };
   }
 
-  /** See {@link PostgresDriver.ledgerSchema}. */
-  async ledgerSchema(): Promise<string> {
-    return await this.driver.ledgerSchema();
-  }
-
-  /** See {@link PostgresDriver.remember}. */
-  async remember<Known>(what: string, ask: () => Promise<Known>): Promise<Known> {
-    return await this.driver.remember(what, ask);
-  }
-
   async isReadOnlyQuery(sql: string): Promise<boolean> {
     return (
       /^(?:select|with|values|table)\b/.test(normaliseSql(sql)) &&
@@ -163,24 +153,30 @@ export abstract class PostgresStatements extends PathStatements implements Store
     );
   }
 
-  async attempt(act: () => Promise<void>): Promise<boolean> {
+  /** Sets a savepoint, if a transaction is open. Returns what ends it, undoing the later changes or not. */
+  async #savepoint(): Promise<(isUndone: boolean) => Promise<void>> {
     this.requireTurn();
+    const { client } = this.session;
+    if (!this.driver.open) return async () => undefined;
+    await client.script('SAVEPOINT umzug_backfill');
+    return async (isUndone) =>
+      await client.script(
+        `${isUndone ? 'ROLLBACK TO SAVEPOINT umzug_backfill; ' : ''}RELEASE SAVEPOINT umzug_backfill`,
+      );
+  }
+
+  async attempt(act: () => Promise<void>): Promise<boolean> {
     const { driver } = this;
-    const { client } = driver.session;
-    const isWithin = driver.open !== undefined;
-    if (isWithin) await client.script('SAVEPOINT umzug_backfill_attempt');
+    const end = await this.#savepoint();
     const wasAttempt = driver.isAttempt; // attempts may be nested
-    driver.isAttempt = isWithin;
+    driver.isAttempt = driver.open !== undefined;
     try {
       await act();
-      if (isWithin) await client.script('RELEASE SAVEPOINT umzug_backfill_attempt');
+      await end(false);
       return true;
     } catch (error) {
       if (!isAboutRow(error)) throw error;
-      if (isWithin)
-        await client.script(
-          'ROLLBACK TO SAVEPOINT umzug_backfill_attempt; RELEASE SAVEPOINT umzug_backfill_attempt',
-        );
+      await end(true);
       return false;
     } finally {
       driver.isAttempt = wasAttempt;
@@ -188,11 +184,8 @@ export abstract class PostgresStatements extends PathStatements implements Store
   }
 
   async compileError(sql: string): Promise<Error | undefined> {
-    this.requireTurn();
-    const { driver } = this;
-    const { client, path } = driver.session;
-    const isWithin = driver.open !== undefined;
-    if (isWithin) await client.script('SAVEPOINT umzug_backfill_check');
+    const { client, path } = this.session;
+    const end = await this.#savepoint();
     try {
       // The extended protocol allows only one statement.
       await client.query(`PREPARE umzug_backfill_check AS ${sql}`, [], path);
@@ -203,14 +196,10 @@ export abstract class PostgresStatements extends PathStatements implements Store
       // A lock timeout, or a server that is gone or short of memory or stack, says nothing about the statement.
       if (!isPostgresError(error) || this.dialect.retryReason(error) || isDisconnected(error)) throw error;
       if (/^POSTGRES_(?:5[378]|54001|XX)/.test(error.code)) throw error;
-      driver.hasNotCompiled = true;
+      this.driver.hasNotCompiled = true;
       return error;
     } finally {
-      // Compiling an UPDATE locks its table; the rollback releases that.
-      if (isWithin)
-        await client.script(
-          'ROLLBACK TO SAVEPOINT umzug_backfill_check; RELEASE SAVEPOINT umzug_backfill_check',
-        );
+      await end(true); // compiling an UPDATE locks its table; the rollback releases that
     }
   }
 }
@@ -221,9 +210,5 @@ const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_stateme
 /** Narrows a store to one of PostgreSQL. */
 export function requirePostgres(store: Store): PostgresStatements {
   if (store instanceof PostgresStatements) return store;
-  throw new BackfillError(
-    'INTERNAL',
-    msg('PostgreSQL received a store of another engine'),
-    msg('Report this error'),
-  );
+  throw internalError(msg('PostgreSQL received a store of another engine'));
 }

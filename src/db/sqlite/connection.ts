@@ -19,9 +19,11 @@ export function connect(path: string, options: Database.Options = {}): Database.
 }
 
 /**
- * Runs `act` with a trusted schema: for `ALTER TABLE`, which compiles every view and trigger of the store without running them.
+ * Runs `act`, with a trusted schema if `sql` is an `ALTER TABLE`, which compiles every view and trigger of the store without
+ * running them.
  */
-function withTrustedSchema<Result>(db: Database.Database, act: () => Result): Result {
+export function altering<Result>(db: Database.Database, sql: string, act: () => Result): Result {
+  if (!/^\s*ALTER\s+TABLE\b/i.test(sql)) return act();
   db.pragma('trusted_schema = ON');
   try {
     return act();
@@ -29,10 +31,6 @@ function withTrustedSchema<Result>(db: Database.Database, act: () => Result): Re
     db.pragma('trusted_schema = OFF');
   }
 }
-
-/** Runs `act`, with a trusted schema if `sql` is an `ALTER TABLE`. */
-export const altering = <Result>(db: Database.Database, sql: string, act: () => Result): Result =>
-  /^\s*ALTER\s+TABLE\b/i.test(sql) ? withTrustedSchema(db, act) : act();
 
 /** Whether a statement failed only because another connection held a lock for longer than the timeout; a retry may succeed. */
 export const isBusy = (error: unknown): boolean =>
@@ -48,20 +46,14 @@ export function libraryVersion(): string {
   }
 }
 
-/** Contents of the WAL, in pages; 0 in rollback mode. */
-interface WalState {
-  readonly pages: number;
-  /** Pages that the main file contains too. */
-  readonly checkpointed: number;
-  /** Whether another connection blocked the checkpoint. */
-  readonly isBusy: boolean;
-}
-
 /**
  * Returns the state of the WAL, after a checkpoint unless `mode` is `NOOP`. `PASSIVE` moves the pages that no connection reads,
  * without waiting; `RESTART` moves all of them, so that the next write starts at the beginning of the WAL.
+ *
+ * @returns the `pages` of the WAL, 0 in rollback mode; those `checkpointed`, which the main file contains too; and `isBusy`:
+ *   whether another connection blocked the checkpoint
  */
-export async function checkpoint(store: Store, mode: 'NOOP' | 'PASSIVE' | 'RESTART'): Promise<WalState> {
+export async function checkpoint(store: Store, mode: 'NOOP' | 'PASSIVE' | 'RESTART') {
   const row = await store.get<{ busy: number; log: number; checkpointed: number }>(
     `PRAGMA wal_checkpoint(${mode})`,
   );

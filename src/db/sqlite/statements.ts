@@ -7,6 +7,7 @@ import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
 import {
+  internalError,
   requireTurn,
   type SqlValue,
   type Statements,
@@ -41,8 +42,8 @@ interface Driver {
   readonly signal: AbortSignalLike | undefined;
   /** Whether the open transaction is a write transaction. */
   isWriting: boolean;
-  /** The open transaction. */
-  open: SqliteStatements | undefined;
+  /** Identity of the open transaction. */
+  open: object | undefined;
 }
 
 /** Statements on the connection of a SQLite store, or in one transaction. */
@@ -50,18 +51,18 @@ export abstract class SqliteStatements implements Store {
   /** SQLite has no search path. */
   readonly project: Statements = this;
   protected readonly driver: Driver;
+  readonly #turn: object | undefined;
 
-  constructor(driver: Driver) {
+  /** @param turn identity of the transaction, if this is one */
+  constructor(driver: Driver, turn?: object) {
     this.driver = driver;
+    this.#turn = turn;
   }
-
-  /** This object if it is a transaction. */
-  protected abstract get transaction(): SqliteStatements | undefined;
 
   abstract snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
 
   protected get db(): Database.Database {
-    requireTurn(this.driver.open === this.transaction);
+    requireTurn(this.driver.open === this.#turn);
     return this.driver.db;
   }
 
@@ -231,11 +232,7 @@ export abstract class SqliteStatements implements Store {
 /** Narrows a store to one of SQLite. */
 export function requireSqlite(store: Store): SqliteStatements {
   if (store instanceof SqliteStatements) return store;
-  throw new BackfillError(
-    'INTERNAL',
-    msg('SQLite received a store of another engine'),
-    msg('Report this error'),
-  );
+  throw internalError(msg('SQLite received a store of another engine'));
 }
 
 /**
@@ -248,27 +245,23 @@ export function prepare(db: Database.Database, sql: string): Database.Statement 
   try {
     return db.prepare(sql);
   } catch (error) {
-    throw unsafeUseIn(db, error) ?? error;
+    const unsafe = isSqliteError(error) ? unsafeUse(error.message) : undefined;
+    if (unsafe === undefined) throw error;
+    const { used } = unsafe;
+    const word = unsafe.name.toLowerCase();
+    const objects = db
+      .prepare<[], { type: string; name: string; sql: string }>(
+        `SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY type, name`,
+      )
+      .all()
+      .filter(({ sql }) => [...tokensOf(sql)].some((token) => token.replace(/^"|"$/g, '') === word))
+      .map(({ type, name }) => `${type} ${name}`);
+    if (objects.length === 0) throw error; // it names what is used
+    throw new BackfillError(
+      'SCHEMA_BLOCKED',
+      msg('SQLite rejects {used} in the schema of a file, and it is used by {objects}', { used, objects }),
+      msg('Drop these objects, run the same command again, then recreate them'),
+      { cause: error },
+    );
   }
-}
-
-function unsafeUseIn(db: Database.Database, error: unknown): BackfillError | undefined {
-  const unsafe = isSqliteError(error) ? unsafeUse(error.message) : undefined;
-  if (unsafe === undefined) return undefined;
-  const { used } = unsafe;
-  const word = unsafe.name.toLowerCase();
-  const objects = db
-    .prepare<[], { type: string; name: string; sql: string }>(
-      `SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY type, name`,
-    )
-    .all()
-    .filter(({ sql }) => [...tokensOf(sql)].some((token) => token.replace(/^"|"$/g, '') === word))
-    .map(({ type, name }) => `${type} ${name}`);
-  if (objects.length === 0) return undefined; // the error itself names what is used
-  return new BackfillError(
-    'SCHEMA_BLOCKED',
-    msg('SQLite rejects {used} in the schema of a file, and it is used by {objects}', { used, objects }),
-    msg('Drop these objects, run the same command again, then recreate them'),
-    { cause: error },
-  );
 }

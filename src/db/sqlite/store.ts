@@ -4,18 +4,18 @@ import type { Dialect } from '../../engine/dialect.js';
 import { isSqliteError } from '../../engine-errors.js';
 import { toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import type { Connection, Transaction } from '../connection.js';
 import {
   ATTEMPT_TIMEOUT_MS,
+  busyTimeout,
+  type Connection,
   type OpenOptions,
-  READ_TIMEOUT_MS,
-  RETRY_TIMEOUT_MS,
+  type Transaction,
   untilFree,
-} from '../connector.js';
+} from '../connection.js';
 import { isWritable } from '../file.js';
 import { readJson, usableString } from '../json-text.js';
 import { hasJournalHeader, isWal, requireWritable, requireWritableFolder, type StoreFiles } from '../path.js';
-import { refuseSidecars } from '../store-trust.js';
+import { refuseSidecars } from '../trust.js';
 import { connect, isBusy } from './connection.js';
 import { SqliteStatements } from './statements.js';
 
@@ -63,7 +63,14 @@ function openDatabase(files: StoreFiles, isReadOnly: boolean, busyTimeoutMs: num
     });
     if (isReadOnly) db.pragma('query_only = ON');
     db.prepare('SELECT count(*) FROM sqlite_schema').get();
-    configure(db, isReadOnly);
+    db.pragma(`cache_size = -${CACHE_KIB}`);
+    db.pragma('temp_store = MEMORY');
+    if (!isReadOnly) {
+      // SQLite's default for WAL, which a connection does not get if the file is already in WAL mode.
+      const isWalMode = db.pragma('journal_mode', { simple: true }) === 'wal';
+      db.pragma(`synchronous = ${isWalMode ? 'NORMAL' : 'FULL'}`);
+      db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+    }
     registerJsonFunctions(db, String(db.pragma('encoding', { simple: true })));
     return db;
   } catch (error) {
@@ -72,16 +79,6 @@ function openDatabase(files: StoreFiles, isReadOnly: boolean, busyTimeoutMs: num
       requireWritableFolder(files, error);
     throw toBackfillError(error);
   }
-}
-
-function configure(db: Database.Database, isReadOnly: boolean): void {
-  db.pragma(`cache_size = -${CACHE_KIB}`);
-  db.pragma('temp_store = MEMORY');
-  if (isReadOnly) return;
-  // SQLite's default for WAL, which a connection does not get if the file is already in WAL mode.
-  const isWalMode = db.pragma('journal_mode', { simple: true }) === 'wal';
-  db.pragma(`synchronous = ${isWalMode ? 'NORMAL' : 'FULL'}`);
-  db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
 }
 
 /**
@@ -116,12 +113,7 @@ function registerJsonFunctions(db: Database.Database, encoding: string): void {
   define(IS_UTF8, 0, (bytes) => (!isUtf8Store || isUtf8(bytes) ? 1 : 0));
 }
 
-/** A transaction of a SQLite store. */
 class SqliteTransaction extends SqliteStatements implements Transaction {
-  protected override get transaction(): SqliteTransaction {
-    return this;
-  }
-
   async snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     return await act(this);
   }
@@ -137,25 +129,20 @@ export class SqliteStore extends SqliteStatements implements Connection {
   readonly #busyTimeoutMs: number;
 
   /** Opens a store; throws a `STORE_…` code: not a database, hot journal, not writable, locked, damaged. */
-  constructor(files: StoreFiles, { access, busyTimeoutMs, signal }: OpenOptions, dialect: Dialect) {
-    const isReadOnly = access === 'read';
-    const timeoutMs = busyTimeoutMs ?? (isReadOnly ? READ_TIMEOUT_MS : RETRY_TIMEOUT_MS);
-    const db = openDatabase(files, isReadOnly, timeoutMs);
+  constructor(files: StoreFiles, options: OpenOptions, dialect: Dialect) {
+    const timeoutMs = busyTimeout(options);
+    const db = openDatabase(files, options.access === 'read', timeoutMs);
     super({
       db,
       files,
       dialect,
       statements: new Map(),
       isWal: db.pragma('journal_mode', { simple: true }) === 'wal',
-      signal,
+      signal: options.signal,
       isWriting: false,
       open: undefined,
     });
     this.#busyTimeoutMs = timeoutMs;
-  }
-
-  protected override get transaction(): undefined {
-    return undefined;
   }
 
   async write<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
@@ -190,16 +177,13 @@ export class SqliteStore extends SqliteStatements implements Connection {
     }
   }
 
-  async #transaction<Result>(
-    begin: string,
-    act: (tx: SqliteTransaction) => Promise<Result>,
-  ): Promise<Result> {
+  async #transaction<Result>(begin: string, act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     const { db, driver } = this;
-    const tx = new SqliteTransaction(driver);
+    const turn = {};
     db.exec(begin);
-    driver.open = tx;
+    driver.open = turn;
     try {
-      const result = await act(tx);
+      const result = await act(new SqliteTransaction(driver, turn));
       db.exec('COMMIT');
       return result;
     } catch (error) {

@@ -85,7 +85,7 @@ export const hasTable: Dialect['hasTable'] = async (store, name) => {
   const postgres = requirePostgres(store);
   const isOurs = OUR_TABLES.includes(name);
   if (!isOurs) await refuseForeignTable(postgres, name);
-  const schemas = isOurs ? [await postgres.ledgerSchema()] : undefined;
+  const schemas = isOurs ? [await postgres.driver.ledgerSchema()] : undefined;
   const sql = `SELECT 1 FROM pg_class WHERE oid = ${relationSql(store, name, schemas)} AND relkind IN ('r', 'p')`;
   return (await store.get(sql)) !== undefined;
 };
@@ -157,7 +157,9 @@ export const estimate: Dialect['estimate'] = async (store, table, work) => {
 async function refuseForeignTable(store: PostgresStatements, table: string): Promise<void> {
   if (store.driver.trustsOthers) return;
   const isSuperuser = `SELECT ${isSuper('me.oid')} AS "isSuper" FROM pg_roles AS me WHERE ${IS_ME}`;
-  if ((await store.remember(isSuperuser, async () => (await store.pluck<number>(isSuperuser))[0])) !== 1)
+  if (
+    (await store.driver.remember(isSuperuser, async () => (await store.pluck<number>(isSuperuser))[0])) !== 1
+  )
     return;
   const found = await store.get<{ name: string; owner: string }>(
     `${treeSql(store, table)} SELECT c.relname AS name, o.rolname AS owner FROM pg_class AS c JOIN pg_roles AS o ON o.oid = c.relowner

@@ -68,7 +68,7 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
 async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
   const { version, canMakeFunctions } = requirePostgres(store).session;
   const { table } = backfill;
-  const columns = await requirePostgres(store).remember(
+  const columns = await requirePostgres(store).driver.remember(
     `types of ${table}`,
     async () => new Map((await tableColumns(store, table)).map(({ name, type }) => [foldCase(name), type])),
   );
@@ -95,14 +95,17 @@ const withoutLength = (type: string): string =>
 /** Returns the base type of a domain; any other type itself. */
 async function baseType(store: Store, type: string): Promise<string> {
   const sql = `SELECT format_type(typbasetype, typtypmod) FROM pg_type WHERE oid = to_regtype(${literal(type)}) AND typtype = 'd'`;
-  const base = await requirePostgres(store).remember(sql, async () => (await store.pluck<string>(sql))[0]);
+  const base = await requirePostgres(store).driver.remember(
+    sql,
+    async () => (await store.pluck<string>(sql))[0],
+  );
   return base === undefined ? type : await baseType(store, base);
 }
 
 /** Returns the type of an expression's value, as SQL; text if a part of it fails when it is planned, which its rows will report. */
 async function typeOf(store: Store, { table }: Backfill, expression: string): Promise<string> {
   const sql = `SELECT pg_catalog.pg_typeof((SELECT ${expression} FROM ${identifier(table)} AS t LIMIT 0))::pg_catalog.oid AS type`;
-  return await requirePostgres(store).remember(sql, async () => {
+  return await requirePostgres(store).driver.remember(sql, async () => {
     let oid: number | null = null;
     const ask = async (): Promise<void> => {
       oid = (await store.project.get<{ type: number }>(sql))?.type ?? null;

@@ -1,12 +1,10 @@
 import { type AbortSignalLike, pauseFor, throwIfAborted } from '../../abort.js';
-import type { Store } from '../../db/connection.js';
-import type { OpenOptions, StoreConnector } from '../../db/connector.js';
-import { type PostgresAddress, redactedUrl } from '../../db/postgres/address.js';
+import type { OpenOptions, Store, StoreConnector } from '../../db/connection.js';
+import { type PostgresAddress, plaintextWarnings, redactedUrl } from '../../db/postgres/address.js';
 import { acquireLock, readLockState, withSharedLock } from '../../db/postgres/lock.js';
 import { isOurs, Sessions } from '../../db/postgres/session.js';
 import { PostgresStore } from '../../db/postgres/store.js';
 import { builtIn, operator } from '../../db/postgres/texts.js';
-import { plaintextWarnings } from '../../db/postgres/tls.js';
 import { identifier, noUpdateSql } from '../../db/sql.js';
 import { isPostgresError } from '../../engine-errors.js';
 import { toBackfillError } from '../../errors.js';

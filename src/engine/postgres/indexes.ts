@@ -1,5 +1,4 @@
-import type { Store } from '../../db/connection.js';
-import { untilFree } from '../../db/connector.js';
+import { type Store, untilFree } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { identifier, normaliseSql } from '../../db/sql.js';
 import { findEach, mapEach } from '../../each.js';

@@ -109,7 +109,7 @@ const WRITE_ALL = 'pg_write_all_data';
 const ledgerTables = async (store: PostgresStatements): Promise<string[]> =>
   await store.pluck<string>(
     `SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE ${IN_LEDGER}`,
-    await store.ledgerSchema(),
+    await store.driver.ledgerSchema(),
   );
 
 /** SQL that is true if a catalog has a row `x` that meets a condition. */
@@ -172,7 +172,7 @@ interface LedgerRelation {
 export async function refuseUnsafeLedger(store: PostgresStatements, right: Right = 'SELECT'): Promise<void> {
   const relations = await ledgerRelations(store, right);
   if (relations.length === 0) return;
-  const schema = identifier(await store.ledgerSchema());
+  const schema = identifier(await store.driver.ledgerSchema());
   const handOver = (from: string): string =>
     relations.flatMap((relation) => (relation.owner === from ? (relation.handOver ?? []) : [])).join('; ');
   const faulty = relations.find(({ fault }) => fault !== null);
@@ -210,7 +210,7 @@ async function ledgerRelations(store: PostgresStatements, right: Right) {
         OR pg_has_role(c.relowner, me.oid, 'MEMBER') OR pg_has_role(c.relowner, d.datdba, 'MEMBER')
         OR EXISTS (SELECT 1 FROM owners WHERE pg_has_role(c.relowner, owners.oid, 'MEMBER')) AS "isOwned") AS x
     WHERE ${IS_ME} AND ${IN_LEDGER} ORDER BY c.relkind = 'S', c.relname`,
-    await store.ledgerSchema(),
+    await store.driver.ledgerSchema(),
   );
 }
 
@@ -258,7 +258,7 @@ async function refuseWriters(store: PostgresStatements, schema: string): Promise
     WHERE ${IS_ME} AND ${IN_LEDGER} AND x.privilege IN (${WRITING}, ${literal(WRITE_ALL)})
       AND NOT ${IS_OURS} AND NOT pg_has_role(r.oid, c.relowner, 'MEMBER')
     GROUP BY c.relname, q.rolname, x.privilege ORDER BY c.relname, x.privilege = ${literal(WRITE_ALL)}, q.rolname, x.privilege`,
-    await store.ledgerSchema(),
+    await store.driver.ledgerSchema(),
   );
   const [first] = grants;
   if (!first) return;
@@ -288,7 +288,7 @@ async function withdrawGrants(store: PostgresStatements, names: readonly string[
       LEFT JOIN pg_roles AS g ON g.oid = x.grantee
     WHERE n.nspname = ? AND c.relname IN (${listSql(names)}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})
     GROUP BY n.nspname, c.relname, g.rolname`,
-    await store.ledgerSchema(),
+    await store.driver.ledgerSchema(),
   );
   for (const sql of revokes) await store.exec(sql);
 }

@@ -1,5 +1,5 @@
 import type { AbortSignalLike } from '../../abort.js';
-import type { OpenOptions, StoreConnector } from '../../db/connector.js';
+import type { OpenOptions, StoreConnector } from '../../db/connection.js';
 import { locateStore, requireWritable, type StoreFiles } from '../../db/path.js';
 import { identifier } from '../../db/sql.js';
 import { isBusy } from '../../db/sqlite/connection.js';
