@@ -1,15 +1,12 @@
 import { filterEach } from '../each.js';
 import { warning } from '../engine/run-options.js';
-import type { Message } from '../messages/message.js';
 import { changeStore, type RunResult, type Work } from './change.js';
-import { checkDeclarations } from './declared.js';
-import { emptyProbes, type FillContext, fill, hasRowsToFill, verifyOnce } from './fill.js';
+import { emptyProbes, fill, hasRowsToFill, verifyOnce, workersOf } from './fill.js';
 import type { MigratorOptions } from './options.js';
-import { requireApplied } from './preflight.js';
+import { refuseTriggers, requireApplied } from './preflight.js';
 import { type BackfillStep, backfillsOf, checkDrift } from './session.js';
-import { refuseTriggers } from './triggers.js';
+import { checkDeclarations } from './up-work.js';
 import { besideRun } from './verify.js';
-import { workersOf } from './workers.js';
 
 /** Which applied backfills to run again, and from where. */
 export interface BackfillTarget {
@@ -37,7 +34,6 @@ export async function backfill(
   const options: MigratorOptions = { ...given, withWorkers: workersOf(given) };
   const wanted = backfillsOf(options.project, name);
   const ran: string[] = [];
-  const warnings: Message[] = [];
   const change = async () =>
     await changeStore<Work & { readonly due: readonly BackfillStep[] }>(options, {
       joinable: !rescan,
@@ -61,14 +57,13 @@ export async function backfill(
           probes: await emptyProbes(session, idle),
         };
       },
-      async act(session, { due }, verifications) {
-        const context: FillContext = { session, options, verifications, warnings };
+      async act(context, { due }) {
         for (const step of due) {
           if (await fill(context, step, rescan ? 'rescan' : 'catch-up')) ran.push(step.name);
           await verifyOnce(context, step);
         }
       },
     });
-  const { work, joined, ...result } = await besideRun(options, change);
-  return { ...result, warnings: [...work.warnings, ...warnings], ran: [...new Set([...joined, ...ran])] };
+  const { work: _, joined, ...result } = await besideRun(options, change);
+  return { ...result, ran: [...new Set([...joined, ...ran])] };
 }

@@ -11,12 +11,11 @@ import { RUN_OPTIONS } from '../option-table.js';
 import type { Backup } from '../safety/backup.js';
 import { type DiskNeed, requireDiskSpace } from '../safety/disk.js';
 import type { Verification } from '../verify/verify.js';
-import { type PlannedCommand, planCommand, pruneBackups, startCommand } from './backup-policy.js';
-import { type EmptyProbe, recordProbes } from './fill.js';
+import { type PlannedCommand, planCommand, pruneBackups, startCommand } from './backups.js';
+import { type EmptyProbe, type FillContext, joinRun, recordEmptyProbes } from './fill.js';
 import type { MigratorOptions } from './options.js';
-import { connectorFor, inSnapshot, type OpenSession, type Session, withSession } from './session.js';
-import { type RunSteps, type StepRunner, withoutUmzug } from './umzug.js';
-import { joinRun } from './workers.js';
+import { connectorFor, inSnapshot, type Session, withSession } from './session.js';
+import { type RunSteps, stepUmzugClass, withoutUmzug } from './umzug.js';
 
 /** Growth of a store, relative to its size, when two columns of timestamps and three indexes on them are filled. */
 const GROWTH_RATIO = 0.3;
@@ -75,12 +74,7 @@ export interface Change<Found extends Work> {
   /** Finds the work and refuses what cannot be done. Called again under the run lock, and only then with `onEvent`. */
   readonly plan: (session: Session, onEvent: MigratorOptions['onEvent']) => Promise<Found>;
   /** Does it. `runSteps` runs steps as migrations of umzug. */
-  readonly act: (
-    session: OpenSession,
-    work: Found,
-    verifications: Verification[],
-    runSteps: RunSteps,
-  ) => Promise<void>;
+  readonly act: (context: FillContext, work: Found, runSteps: RunSteps) => Promise<void>;
   /** Whether to join runs of the same backfills that another process shares. Default false: the command waits for their end. */
   readonly joinable?: boolean;
 }
@@ -114,33 +108,24 @@ async function changeAt<Found extends Work>(
 ): Promise<ChangeResult<Found>> {
   const { command, joinable } = change;
   const joined: string[] = [];
-  const nothingDone = (work: Found): ChangeResult<Found> => resultOf(work, joined);
-  const needsSteps = command === 'up' || command === 'down';
-  const umzug = needsSteps ? options.umzug : withoutUmzug;
+  const umzug = command === 'up' || command === 'down' ? options.umzug : withoutUmzug;
   const early = umzug ? undefined : await findWork(options, change);
-  if (early?.work && isIdle(early.work)) return nothingDone(early.work); // without umzug, which takes 150 ms to load
+  if (typeof early === 'object' && isIdle(early)) return resultOf(early, joined); // without umzug, which takes 150 ms to load
   let result!: ChangeResult<Found>;
-  await (umzug ?? (await createUmzug(options))).command(
-    command === 'down' ? 'down' : 'up',
-    async (runSteps) => {
-      const { work } = early ?? (await findWork(options, change));
-      const how = {
-        isAlone: command === 'down',
-        ...(joinable ? { join: async () => await joinRun(options, joined) } : {}),
-      };
-      result =
-        work && isIdle(work)
-          ? nothingDone(work)
-          : await withLock(
-              options,
-              async () => {
-                if (!work) await rollBackJournal(options);
-                return await changeLocked(options, change, joined, runSteps);
-              },
-              how,
-            );
-    },
-  );
+  const { steps } = options.project;
+  const runner = umzug ?? new (stepUmzugClass())(async () => steps);
+  await runner.command(command === 'down' ? 'down' : 'up', async (runSteps) => {
+    const work = early ?? (await findWork(options, change));
+    const locked = async (): Promise<ChangeResult<Found>> => {
+      if (work === 'unknown') await rollBackJournal(options);
+      return await changeLocked(options, change, joined, runSteps);
+    };
+    const join = joinable ? async () => await joinRun(options, joined) : undefined;
+    result =
+      work !== 'unknown' && isIdle(work)
+        ? resultOf(work, joined)
+        : await withLock(options, locked, { isAlone: command === 'down', join });
+  });
   return result;
 }
 
@@ -151,24 +136,25 @@ const resultOf = <Found extends Work>(
   joined: readonly string[],
   done: Partial<RunResult> = {},
 ): ChangeResult<Found> => ({
-  ...{ work, joined, verifications: [], drifts: work.drifts, warnings: work.warnings },
+  ...{ work, joined, verifications: [], drifts: work.drifts },
   ...done,
+  warnings: [...work.warnings, ...(done.warnings ?? [])],
 });
 
-/** Finds the work before the lock is held; `work` is absent if a journal must be rolled back first. */
+/** Finds the work before the lock is held; `unknown` if a journal must be rolled back first. */
 async function findWork<Found extends Work>(
   options: MigratorOptions,
   { command, plan }: Change<Found>,
-): Promise<{ readonly work?: Found }> {
+): Promise<Found | 'unknown'> {
   const read = async (session: Session): Promise<Found> => {
     const work = await plan(session, undefined);
     await planCommand(options, session, command, work.names); // the folder of backups may be refused
     return work;
   };
   try {
-    return { work: await inSnapshot(options, read, RETRY_TIMEOUT_MS) };
+    return await inSnapshot(options, read, RETRY_TIMEOUT_MS);
   } catch (error) {
-    if (error instanceof BackfillError && error.code === 'STORE_HOT_JOURNAL') return {};
+    if (error instanceof BackfillError && error.code === 'STORE_HOT_JOURNAL') return 'unknown';
     throw error;
   }
 }
@@ -190,45 +176,35 @@ async function changeLocked<Found extends Work>(
   const done = await withSession(options, async (session): Promise<Partial<RunResult>> => {
     const { store } = session;
     if (work.names.length === 0) {
-      await recordProbes(session, work.probes);
+      await recordEmptyProbes(session, work.probes);
       return {};
     }
     const before = await store.size();
     const backup = await startCommand(options, session, planned);
     await upgradeLedger(store);
-    const verifications: Verification[] = [];
+    const context: FillContext = { session, options, verifications: [], warnings: [] };
     let error: BackfillError | undefined;
-    const attempt = async (part: () => Promise<void>): Promise<void> =>
-      await part().catch((thrown: unknown) => {
-        error ??= rootBackfillError(thrown);
-      });
-    let after = before;
-    await attempt(async () => {
-      await recordProbes(session, work.probes);
-      await act(session, work, verifications, runSteps);
-    });
-    await attempt(async () => {
-      after = await store.size();
-    });
-    return {
-      verifications,
-      size: { before, after },
-      ...(backup ? { backup } : {}),
-      ...(error ? { error } : {}),
+    const fail = (thrown: unknown): StoreSize => {
+      error ??= rootBackfillError(thrown);
+      return before;
     };
+    try {
+      await recordEmptyProbes(session, work.probes);
+      await act(context, work, runSteps);
+    } catch (thrown) {
+      fail(thrown);
+    }
+    const { verifications, warnings } = context;
+    const size = { before, after: await store.size().catch(fail) };
+    return { verifications, warnings, size, ...(backup && { backup }), ...(error && { error }) };
   });
   if (!done.size || done.error || command === 'down') return resultOf(work, joined, done);
   const { removed, error } = await pruneBackups(options);
   return resultOf(work, joined, {
     ...done,
-    ...(removed.length > 0 ? { removedBackups: removed } : {}),
-    ...(error ? { error } : {}),
+    ...(removed.length > 0 && { removedBackups: removed }),
+    ...(error && { error }),
   });
-}
-
-async function createUmzug({ project }: MigratorOptions): Promise<StepRunner> {
-  const { stepUmzugClass } = await import('./umzug.js');
-  return new (stepUmzugClass())(async () => project.steps);
 }
 
 /**

@@ -15,11 +15,11 @@ import {
 } from '../run/schema.js';
 import { hasDown, type Step } from '../steps/step.js';
 import { changeStore, type RunResult, type Work } from './change.js';
-import { refuseLostFillers, withRecalled } from './declared.js';
 import type { MigratorOptions } from './options.js';
+import { refuseTriggers } from './preflight.js';
+import { refuseLostFillers, withRecalled } from './revert-plan.js';
 import { checkDrift, isBackfill, type Session } from './session.js';
-import { refuseTriggers } from './triggers.js';
-import type { MigrateOptions } from './types.js';
+import type { MigrateOptions } from './umzug.js';
 import { unknownStep } from './up-work.js';
 
 /** Result of `down`. */
@@ -130,14 +130,10 @@ export async function prepareDown(
 export async function down(options: MigratorOptions, target: MigrateOptions = {}): Promise<DownResult> {
   const reverted: string[] = [];
   const cells: ({ backfill: string } & RevertResult)[] = [];
-  const {
-    work: _,
-    joined: __,
-    ...result
-  } = await changeStore<DownPlan>(options, {
+  const done = await changeStore<DownPlan>(options, {
     command: 'down',
     plan: async (session, onEvent) => await prepareDown(session, { ...options, onEvent }, target),
-    act: async ({ store, ledger }, { reverts, known }, _verifications, runSteps) =>
+    act: async ({ session: { store, ledger } }, { reverts, known }, runSteps) =>
       await runSteps({
         steps: reverts,
         known,
@@ -147,13 +143,13 @@ export async function down(options: MigratorOptions, target: MigrateOptions = {}
           options.onEvent?.({ event: 'step_started', step: name, direction: 'down' });
           if (step.kind === 'schema') await revertSchemaStep(store, ledger, step, options);
           else if (step.kind === 'sql') await revertSqlStep(store, ledger, step);
-          else if (step.kind === 'require')
-            await store.write(async (tx) => await ledger.in(tx).deleteStep(name));
+          else if (step.kind === 'require') await store.write(async (tx) => ledger.in(tx).deleteStep(name));
           else cells.push({ backfill: name, ...(await revertBackfillStep(store, ledger, step, options)) });
           reverted.push(name);
           options.onEvent?.({ event: 'step_finished', step: name, direction: 'down' });
         },
       }),
   });
+  const { work: _, joined: __, ...result } = done;
   return { ...result, reverted, cells };
 }

@@ -16,12 +16,11 @@ import type { TrustsCode } from '../steps/load.js';
 import type { Verification } from '../verify/verify.js';
 import type { BackfillResult } from './backfill.js';
 import type { PublicResult, RunResult } from './change.js';
-import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
+import { refuseDuplicateSqlite } from './database.js';
 import { ledgerStorage } from './ledger-storage.js';
 import type { MigratorOptions } from './options.js';
 import type { BackfillSkips, Status } from './status.js';
-import type { MigrateOptions, UmzugCommands } from './types.js';
-import { metaOf, stepUmzugClass } from './umzug.js';
+import { type MigrateOptions, metaOf, stepUmzugClass, type UmzugCommands } from './umzug.js';
 
 /** Checked options of a migrator. */
 export interface MigratorParts {

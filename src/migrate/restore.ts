@@ -19,14 +19,14 @@ import { checkDamage, type Digest, digestOf, isDamage, removeWithSidecars } from
 import { refuseUnsafeCopy, withPrivateFolder } from '../safety/copy-trust.js';
 import { requireDiskSpace } from '../safety/disk.js';
 import { lastModified, restoreInto, StaleCopyError, saveFiles, takeIn } from '../safety/restore.js';
-import { withLock } from './change.js';
 import {
   type ChosenBackup,
   chooseBackup,
   compareBackup,
   type KnownBackups,
   readKnownBackups,
-} from './chosen-backup.js';
+} from './backups.js';
+import { withLock } from './change.js';
 import type { MigratorOptions } from './options.js';
 
 /** Maximum attempts to copy the store and write the backup without a write by another process in between. */

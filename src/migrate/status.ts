@@ -5,7 +5,6 @@ import type { RunRecord, SkipRecord } from '../ledger/records.js';
 import type { Drift } from '../ledger/steps.js';
 import { probeCatchUp } from '../run/waiting.js';
 import { inStep } from '../steps/step.js';
-import { orphansOf } from './declared.js';
 import type { MigratorOptions } from './options.js';
 import { fractionOfKeys, percentOf } from './progress.js';
 import {
@@ -17,7 +16,7 @@ import {
   missingColumns,
   type Session,
 } from './session.js';
-import { findUpWork } from './up-work.js';
+import { findUpWork, orphansOf } from './up-work.js';
 
 /** Status of a backfill. */
 export interface BackfillStatus {

@@ -1,6 +1,5 @@
 import { filterEach } from '../each.js';
-import type { ValuesLeft } from '../engine/run-options.js';
-import { warning } from '../engine/run-options.js';
+import { type ValuesLeft, warning } from '../engine/run-options.js';
 import { count } from '../format.js';
 import { refuseNewerPackage, stepStorage } from '../ledger/steps.js';
 import { type Message, msg } from '../messages/message.js';
@@ -8,16 +7,29 @@ import { beginBackfillStep } from '../run/runner.js';
 import { applySchemaStep, applySqlStep } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
 import { changeStore, type RunResult, type Work } from './change.js';
-import { checkDeclarations, refuseOrphans } from './declared.js';
-import { applyRequireStep, emptyProbes, type FillContext, fill, hasRowsToFill, verifyOnce } from './fill.js';
+import {
+  applyRequireStep,
+  emptyProbes,
+  type FillContext,
+  fill,
+  hasRowsToFill,
+  verifyOnce,
+  workersOf,
+} from './fill.js';
 import type { MigratorEvent, MigratorOptions } from './options.js';
-import { checkPendingSteps } from './preflight.js';
+import { refuseTriggers } from './preflight.js';
 import { type BackfillStep, backfillsOf, checkDrift, isBackfill, type Session } from './session.js';
-import { refuseTriggers } from './triggers.js';
-import type { MigrateOptions } from './types.js';
-import type { RunSteps } from './umzug.js';
-import { backfillsToFill, findUpWork, namesOf, type UpWork, withoutBackfills } from './up-work.js';
-import { workersOf } from './workers.js';
+import type { MigrateOptions, RunSteps } from './umzug.js';
+import {
+  backfillsToFill,
+  checkDeclarations,
+  checkPendingSteps,
+  findUpWork,
+  namesOf,
+  refuseOrphans,
+  type UpWork,
+  withoutBackfills,
+} from './up-work.js';
 
 /** Which steps to apply. Default: all pending ones. */
 export interface UpTarget extends MigrateOptions {
@@ -98,7 +110,6 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
   const done = { applied: [] as string[], caughtUp: [] as string[], recreated: [] as string[] };
   const valuesLeft: (ValuesLeft & { backfill: string })[] = [];
   const unfilled: Message[] = [];
-  const warnings: Message[] = [];
   const completed: string[] = [];
   const options: MigratorOptions = {
     ...given,
@@ -121,8 +132,7 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
       rerun = 'SKIP'; // another command may apply a named step while this one waits for the lock
       return found;
     },
-    async act(session, { work }, verifications, runSteps) {
-      const context: FillContext = { session, options, verifications, warnings };
+    async act(context, { work }, runSteps) {
       await completeApplied(context, work, done);
       if (work.pending.length === 0) return;
       await applyPending(context, work, done.applied, runSteps, target.deferBackfills ?? false);
@@ -133,7 +143,7 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
     ...result,
     ...done,
     valuesLeft,
-    warnings: [...unfilled, ...result.warnings, ...warnings],
+    warnings: [...unfilled, ...result.warnings],
     deferred: plan.deferred.filter((name) => !completed.includes(name)),
   };
 }
