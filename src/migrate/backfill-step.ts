@@ -103,14 +103,11 @@ export function backfillStep(options: BackfillStepOptions): RunnableStep {
 function checkName(name: unknown): void {
   const text = requireText(name, 'name', WHAT, 'STEP_INVALID');
   if (!hasControlCharacter(text) && stripExtension(text) === text) return;
+  const values = { what: WHAT, value: JSON.stringify(text) };
+  const fixed = JSON.stringify(stripExtension(text).replace(/[\u0000-\u001f\u007f]/g, ' '));
   throw new BackfillError(
     'STEP_INVALID',
-    msg('Expected `name` in {what} to be one line without a file extension, got {value}', {
-      what: WHAT,
-      value: JSON.stringify(text),
-    }),
-    msg('Set `name` to {name}', {
-      name: JSON.stringify(stripExtension(text).replace(/[\u0000-\u001f\u007f]/g, ' ')),
-    }),
+    msg('Expected `name` in {what} to be one line without a file extension, got {value}', values),
+    msg('Set `name` to {name}', { name: fixed }),
   );
 }

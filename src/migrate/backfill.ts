@@ -1,10 +1,10 @@
 import { filterEach } from '../each.js';
 import { warning } from '../engine/run-options.js';
-import { changeStore, type RunResult, type Work } from './change.js';
-import { emptyProbes, fill, hasRowsToFill, verifyOnce, workersOf } from './fill.js';
+import { changeStore, type RunResult } from './change.js';
+import { emptyProbes, fill, hasRowsToFill, verifyOnce } from './fill.js';
 import type { MigratorOptions } from './options.js';
 import { refuseTriggers, requireApplied } from './preflight.js';
-import { type BackfillStep, backfillsOf, checkDrift } from './session.js';
+import { backfillsOf, checkDrift } from './session.js';
 import { checkDeclarations } from './up-work.js';
 import { besideRun } from './verify.js';
 
@@ -28,31 +28,30 @@ export interface BackfillResult extends RunResult {
  * @throws {BackfillError} `BACKFILL_UNKNOWN`, `STEP_NOT_APPLIED`, or if the store is refused
  */
 export async function backfill(
-  given: MigratorOptions,
+  options: MigratorOptions,
   { name, rescan = false }: BackfillTarget,
 ): Promise<BackfillResult> {
-  const options: MigratorOptions = { ...given, withWorkers: workersOf(given) };
   const wanted = backfillsOf(options.project, name);
   const ran: string[] = [];
   const change = async () =>
-    await changeStore<Work & { readonly due: readonly BackfillStep[] }>(options, {
+    await changeStore(options, {
       joinable: !rescan,
       command: rescan ? 'rescan' : 'backfill',
-      async plan(session, onEvent) {
+      async plan(session, how) {
         const { ledger } = session;
         const due = await filterEach(wanted, async (step) => {
           await requireApplied(session, step);
           const isDue = rescan || (await hasRowsToFill(session, step));
-          if (isDue) await refuseTriggers(session, [step], 'up', { ...options, onEvent });
+          if (isDue) await refuseTriggers(session, [step], 'up', how);
           return isDue || (await ledger.isUnverified(step.name));
         });
-        const changed = await checkDeclarations(session, options, due);
-        for (const text of changed) onEvent?.(warning(text));
+        const changed = await checkDeclarations(session, how, due);
+        for (const text of changed) how.onEvent?.(warning(text));
         const idle = wanted.filter((step) => !due.includes(step));
         return {
           due,
           names: due.map((step) => step.name),
-          drifts: checkDrift(options, await ledger.steps()),
+          drifts: checkDrift(how, await ledger.steps()),
           warnings: changed,
           probes: await emptyProbes(session, idle),
         };

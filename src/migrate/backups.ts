@@ -34,19 +34,14 @@ export interface PlannedBackup {
 }
 
 /** A command before it starts. */
-export interface PlannedCommand {
-  readonly command: WriteCommand;
-  /** Names of the steps that it changes. */
-  readonly steps: readonly string[];
-  /** Whether it resumes an unfinished command, and so shares its ledger entry and backup. */
-  readonly isResumed: boolean;
-  /** The backup to create first; null if backups are off, or the resumed command has one. */
-  readonly backup: PlannedBackup | null;
-}
+export type PlannedCommand = Awaited<ReturnType<typeof planCommand>>;
 
 /**
  * Plans the start of a command.
  *
+ * @param steps names of the steps that it changes
+ * @returns `isResumed`: whether it resumes an unfinished command, and so shares its ledger entry and backup; `backup`: the one to create first,
+ *   null if backups are off, or the resumed command has one
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
 export async function planCommand(
@@ -54,11 +49,11 @@ export async function planCommand(
   session: Session,
   command: WriteCommand,
   steps: readonly string[],
-): Promise<PlannedCommand> {
+) {
   const { files } = session.store;
   const isResumed = steps.length > 0 && (await resumes(options, session, command, steps));
   const isOff = options.backup === false || command === 'backfill' || steps.length === 0 || isResumed;
-  const backup =
+  const backup: PlannedBackup | null =
     isOff || !files // a database server has separate backups
       ? null
       : {
@@ -134,9 +129,7 @@ export async function startCommand(
  *
  * @returns the paths of removed backups, and the error that kept it from removing more
  */
-export async function pruneBackups(
-  options: MigratorOptions,
-): Promise<{ readonly removed: readonly string[]; readonly error?: BackfillError }> {
+export async function pruneBackups(options: MigratorOptions) {
   const removed: string[] = [];
   if (options.backup === false) return { removed };
   const { folder, keep = BACKUP_OPTIONS.keep.default } = options.backup ?? {};
@@ -155,11 +148,9 @@ export async function pruneBackups(
       removed.push(path);
     }
     return { removed };
-  } catch (error) {
-    return {
-      removed,
-      error: toBackfillError(error, 'while removing old backups, after everything else was done'),
-    };
+  } catch (thrown) {
+    const error = toBackfillError(thrown, 'while removing old backups, after everything else was done');
+    return { removed, error };
   }
 }
 
@@ -225,21 +216,14 @@ export function chooseBackup(
   const record = recordOf(newest, known);
   if (record || (known?.has(newest) && !isShared(copies))) return { path: newest, record };
   const older = found.find((path) => recordOf(path, known));
+  const values = { store: files.path, path: newest };
   throw new BackfillError(
     'BACKUP_UNKNOWN',
     known
-      ? msg('The ledger of {store} does not contain its newest backup, {path}', {
-          store: files.path,
-          path: newest,
-        })
-      : msg('{store} has no readable ledger that could contain its newest backup, {path}', {
-          store: files.path,
-          path: newest,
-        }),
+      ? msg('The ledger of {store} does not contain its newest backup, {path}', values)
+      : msg('{store} has no readable ledger that could contain its newest backup, {path}', values),
     older === undefined
-      ? msg('If you want that one, pass it: umzug-backfill restore {newest}', {
-          newest: shellWord(newest),
-        })
+      ? msg('If you want that one, pass it: umzug-backfill restore {newest}', { newest: shellWord(newest) })
       : msg(
           'If you want that one, pass it: umzug-backfill restore {newest}; the newest in the ledger: umzug-backfill restore {known}',
           { newest: shellWord(newest), known: shellWord(older) },
@@ -248,26 +232,24 @@ export function chooseBackup(
 }
 
 function noBackup(files: StoreFiles, copies: string): BackfillError {
-  const passedOver = findNamed(files, copies).at(-1);
-  const found = passedOver === undefined ? undefined : lstatOf(passedOver);
-  return passedOver !== undefined && found?.isFile()
-    ? new BackfillError(
-        'BACKUP_MISSING',
-        msg('All backups of {path} in {folder} belong to other users, such as {file} to user id {owner}', {
-          path: files.path,
-          folder: copies,
-          file: passedOver,
-          owner: found.uid,
-        }),
-        msg('If you want that one, pass it: umzug-backfill restore {newest}', {
-          newest: shellWord(passedOver),
-        }),
-      )
-    : new BackfillError(
-        'BACKUP_MISSING',
-        msg('There is no backup of {path} in {folder}', { path: files.path, folder: copies }),
-        msg('Pass the file: umzug-backfill restore FILE, or its folder: --backup-dir'),
-      );
+  const file = findNamed(files, copies).at(-1); // of another user
+  const found = file === undefined ? undefined : lstatOf(file);
+  const values = { path: files.path, folder: copies };
+  if (file === undefined || !found?.isFile())
+    return new BackfillError(
+      'BACKUP_MISSING',
+      msg('There is no backup of {path} in {folder}', values),
+      msg('Pass the file: umzug-backfill restore FILE, or its folder: --backup-dir'),
+    );
+  return new BackfillError(
+    'BACKUP_MISSING',
+    msg('All backups of {path} in {folder} belong to other users, such as {file} to user id {owner}', {
+      ...values,
+      file,
+      owner: found.uid,
+    }),
+    msg('If you want that one, pass it: umzug-backfill restore {newest}', { newest: shellWord(file) }),
+  );
 }
 
 /** Returns the ledger's record of a backup with this name, because the store may have been moved with its backups. */

@@ -7,7 +7,7 @@ import { type Message, msg } from '../messages/message.js';
 import { RUN_OPTIONS, type RunSettings } from '../option-table.js';
 import { checkOptions, NAME, NAMES, type OptionTable, object } from '../options.js';
 import { hasControlCharacter, isDefinition, loadSteps, orderSteps, type TrustsCode } from '../steps/load.js';
-import { type Step, type StepDefinition, stepOf } from '../steps/step.js';
+import { type StepDefinition, stepOf } from '../steps/step.js';
 import { type Migrator, type MigratorParts, migratorOf } from './migrator.js';
 
 /** A folder of step files, or definitions by name. */
@@ -100,7 +100,7 @@ const invalid = (message: Message, hint: Message): BackfillError =>
 function check(options: CreateMigratorOptions): MigratorParts {
   checkOptions(options, OPTIONS, WHAT, 'CONFIG_INVALID', SOURCES);
   const {
-    database: given,
+    database: store,
     steps,
     migrations,
     backfills,
@@ -109,7 +109,7 @@ function check(options: CreateMigratorOptions): MigratorParts {
     trustConfig,
     ...settings
   } = options;
-  const database = typeof given === 'string' ? { path: given } : given;
+  const database = typeof store === 'string' ? { path: store } : store;
   const sources = SOURCES.flatMap((name) => checkSources({ steps, migrations, backfills }[name], name));
   if (sources.length === 0) {
     throw invalid(
@@ -121,10 +121,14 @@ function check(options: CreateMigratorOptions): MigratorParts {
   }
   const config = { kind: 'config', database, steps: [], requires } as const;
   let project: Promise<Project> | undefined;
-  const loadWith = async (trust: TrustsCode): Promise<Project> => ({
-    config,
-    steps: await loadSources(sources, folder, trust),
-  });
+  const folders = sources.filter((source) => typeof source === 'string');
+  const named = sources.flatMap((source) => (typeof source === 'string' ? [] : Object.entries(source)));
+  const loadWith = async (trust: TrustsCode): Promise<Project> => {
+    const paths = folders.map((name) => resolve(folder, name));
+    const loaded = await loadSteps(paths, trust);
+    const given = named.map(([name, definition]) => stepOf(definition, name, WHAT));
+    return { config, steps: orderSteps([...loaded, ...given]) };
+  };
   return {
     load: (trust) => (project ??= loadWith({ trustConfig: trust?.trustConfig ?? trustConfig })),
     address: () => storeAddress(config, {}, process.env),
@@ -145,12 +149,9 @@ function checkSources(
   for (const source of sources) {
     if (typeof source === 'string' && source.trim() !== '') continue;
     if (typeof source !== 'object' || source === null) {
+      const values = { option, what: WHAT, value: String(source) };
       throw invalid(
-        msg('Expected `{option}` in {what} to be a folder or steps by name, got `{value}`', {
-          option,
-          what: WHAT,
-          value: String(source),
-        }),
+        msg('Expected `{option}` in {what} to be a folder or steps by name, got `{value}`', values),
         msg("Write {option}: 'FOLDER', or {same}: { NAME: defineBackfill({ … }) }", { option, same: option }),
       );
     }
@@ -169,19 +170,4 @@ function checkSources(
     }
   }
   return sources as readonly StepSource[];
-}
-
-/** Loads the steps of all sources, ordered by name. Throws as `loadSteps`. */
-async function loadSources(
-  sources: readonly StepSource[],
-  folder: string,
-  trust: TrustsCode,
-): Promise<Step[]> {
-  const folders = sources.filter((source) => typeof source === 'string');
-  const named = sources.flatMap((source) => (typeof source === 'string' ? [] : Object.entries(source)));
-  const paths = folders.map((name) => resolve(folder, name));
-  return orderSteps([
-    ...(await loadSteps(paths, trust)),
-    ...named.map(([name, definition]) => stepOf(definition, name, WHAT)),
-  ]);
 }

@@ -2,12 +2,10 @@ import { createRequire } from 'node:module';
 import { dirname, resolve, sep } from 'node:path';
 import { isPostgresUrl } from '../address.js';
 import type { Transaction } from '../db/connection.js';
-import type { SqliteStore } from '../db/sqlite/store.js';
-import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
+import { BackfillError, type ErrorCode } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { requireText } from '../options.js';
 import { learnSecrets } from '../secrets.js';
-import { isStoreError } from '../store-errors.js';
 import type { Session } from './session.js';
 
 /** The properties of a better-sqlite3 connection that are read. No statement runs on it: steps open separate ones. */
@@ -96,28 +94,20 @@ export async function inLedger<Result>(
 ): Promise<Result> {
   refuseDuplicateSqlite();
   // Not with this module, because every step file imports this package.
-  const { openLedger, requireKnownFormat } = await import('../ledger/ledger.js');
+  const { inTransaction, withStore } = await import('./session.js');
   const { locateStore } = await import('../db/path.js');
-  const { openSqlite } = await import('../engine/sqlite/dialect.js');
-  const files = locateStore(path, { allowEmpty: true });
-  const open = (): SqliteStore => {
-    try {
-      return openSqlite(files, { access });
-    } catch (error) {
-      if (!(error instanceof BackfillError) || error.code !== 'STORE_HOT_JOURNAL') throw error;
-      return openSqlite(files, { access: 'write' });
-    }
-  };
-  const store = open();
+  const { sqliteConnector } = await import('../engine/sqlite/dialect.js');
+  const connector = sqliteConnector(path, { files: locateStore(path, { allowEmpty: true }) });
+  const open = async (openFor: 'read' | 'write'): Promise<Result> =>
+    await withStore({ path, connector, project: { steps: [] } }, openFor, async (session) => {
+      const actIn = async (tx: Transaction): Promise<Result> => await act(inTransaction(session, tx));
+      return access === 'read' ? await session.store.snapshot(actIn) : await session.store.write(actIn);
+    });
   try {
-    await requireKnownFormat(store);
-    const actIn = async (tx: Transaction): Promise<Result> =>
-      await act({ store: tx, ledger: openLedger(tx) });
-    return access === 'read' ? await store.snapshot(actIn) : await store.write(actIn);
+    return await open(access);
   } catch (error) {
-    throw isStoreError(error) ? toBackfillError(error) : error;
-  } finally {
-    await store.close();
+    if (!(error instanceof BackfillError) || error.code !== 'STORE_HOT_JOURNAL') throw error;
+    return await open('write');
   }
 }
 

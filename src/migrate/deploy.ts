@@ -55,11 +55,8 @@ export async function migrateOnDeploy(options: DeployOptions = {}): Promise<Depl
   const address = storeAddress(project.config, { dbPath: path }, process.env);
   return await withServerHints(address, () =>
     withKnownPlaces(project.config, address, process.env, async () => {
-      const result = await up(
-        { ...settings, lockTimeoutMs, project, ...address },
-        { deferBackfills: backfills === 'background' },
-      );
-      return publicResult(result);
+      const target = { deferBackfills: backfills === 'background' };
+      return publicResult(await up({ ...settings, lockTimeoutMs, project, ...address }, target));
     }),
   );
 }

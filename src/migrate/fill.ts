@@ -101,12 +101,10 @@ export async function verifyOnce(
   });
 }
 
-/**
- * Whether an applied backfill has rows to fill before it is verified: an unfinished run, rows to catch up, or a column that will be
- * recreated.
- */
+/** Whether a backfill has work before it is verified: it is not applied, a run is open, rows need a catch-up, or a column will be recreated. */
 export async function hasRowsToFill({ store, ledger }: Session, step: BackfillStep): Promise<boolean> {
   return (
+    (await ledger.step(step.name))?.status !== 'applied' ||
     (await ledger.runs(step.name)).some(({ status }) => status === 'running') ||
     (await missingColumns(store, step)).size > 0 ||
     (await inStep(step, async () => await needsCatchUp(store, ledger, step)))

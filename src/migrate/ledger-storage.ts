@@ -208,20 +208,22 @@ async function refuseConflict(
 ): Promise<void> {
   const steps = await ledger.steps();
   const halfDone = steps.find(({ name, status }) => status !== 'applied' && names.includes(name));
-  if (halfDone)
+  if (halfDone) {
+    const { name } = halfDone;
     throw refused(
-      msg('The other storage says that {name} is executed, and the ledger that it is unfinished', {
-        name: halfDone.name,
-      }),
+      msg('The other storage says that {name} is executed, and the ledger that it is unfinished', { name }),
       msg('Finish it first, or revert it: run umzug on the other storage once more; nothing was imported'),
     );
-  if (steps.some(({ kind }) => kind === EXTERNAL) && missing.length > 0)
-    throw refused(
-      msg('The ledger has migrations already, and lacks {names}, which the other storage says are executed', {
-        names: missing.join(', '),
-      }),
-      msg(
-        'If they are executed, log each: await ledgerStorage(PATH).logMigration({ name }); nothing was imported',
-      ),
-    );
+  }
+  if (missing.length === 0 || !steps.some(({ kind }) => kind === EXTERNAL)) return;
+  const list = { names: missing.join(', ') };
+  throw refused(
+    msg(
+      'The ledger has migrations already, and lacks {names}, which the other storage says are executed',
+      list,
+    ),
+    msg(
+      'If they are executed, log each: await ledgerStorage(PATH).logMigration({ name }); nothing was imported',
+    ),
+  );
 }

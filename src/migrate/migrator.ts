@@ -74,10 +74,7 @@ export interface Migrator extends UmzugCommands, MigratorCommands {}
  *
  * @throws {BackfillError} `USAGE` for an unknown option, and for `rerun: 'ALLOW'`
  */
-function checkSelection(
-  options: MigrateUpOptions | MigrateDownOptions | MigrateOptions,
-  what: string,
-): MigrateOptions {
+function checkSelection(options: MigrateUpOptions | MigrateDownOptions | MigrateOptions, what: string) {
   refuseUnknownOptions(options, ['to', 'step', 'migrations', 'rerun'], what, 'USAGE');
   const { to, step, migrations, rerun = 'THROW' } = options;
   if (rerun === 'THROW' || rerun === 'SKIP') return { to, step, migrations, rerun };

@@ -49,7 +49,7 @@ const SAMPLES = 10;
 const SCHEMA_ONLY_MS = 5;
 
 /** A statement that would run. */
-export interface PlannedDdl {
+interface PlannedDdl {
   readonly sql: string;
   readonly lockMs: number;
 }
@@ -240,8 +240,6 @@ async function planFill(
   const names = step.columns.map(({ name }) => name);
   const byColumn = <Value>(get: (i: number) => Value): Record<string, Value> =>
     Object.fromEntries(names.map((name, i) => [name, get(i)]));
-  const cellsToFill = byColumn((i) => found.columns[i]?.fill ?? 0);
-  const bytes = byColumn((i) => found.columns[i]?.bytes ?? 0);
   const noValue = found.columns.reduce((sum, { none }) => sum + none, 0);
   const isFresh = !last || (resumed?.kind === 'first' && !(ledger.isShared && resumed.batches > 0));
   const valuesLeft =
@@ -251,12 +249,12 @@ async function planFill(
     backfill: step.name,
     kind,
     rows: found.rows,
-    cellsToFill,
+    cellsToFill: byColumn((i) => found.columns[i]?.fill ?? 0),
     skips: { ...found.failures, ...(noValue > 0 ? { NO_USABLE_VALUE: noValue } : {}) },
     ...(valuesLeft && valuesLeft.rows > 0 ? { valuesLeft } : {}),
     batches: Math.ceil(found.rows / (options.batchRows ?? RUN_OPTIONS.batchRows.default)),
     expectedMs: Math.round(readMs * FILL_OVER_READ),
-    diskBytes: diskNeed(options.project.steps, step, cellsToFill, bytes) + update.diskBytes,
+    diskBytes: diskNeed(options.project.steps, step, found.columns) + update.diskBytes,
     triggers: await store.dialect.updateTriggers(store, table, names),
     samples: (await sampleRows(store, step, scope, SAMPLES)).map(({ key, values }) => ({
       key: String(key),
@@ -269,16 +267,16 @@ async function planFill(
 function diskNeed(
   steps: readonly Step[],
   { table, columns }: BackfillStep,
-  cells: Readonly<Record<string, number>>,
-  bytes: Readonly<Record<string, number>>,
+  found: readonly { readonly fill: number; readonly bytes: number }[],
 ): number {
   const isSame = (one: string, other: string): boolean => foldCase(one) === foldCase(other);
   const indexes = steps.flatMap((step) =>
     step.kind === 'schema' && isSame(step.table, table) ? step.indexes : [],
   );
-  const need = columns.reduce((sum, { name }) => {
+  const need = columns.reduce((sum, { name }, i) => {
+    const { bytes = 0, fill = 0 } = found[i] ?? {};
     const entries = indexes.filter((index) => index.columns.some((column) => isSame(column, name))).length;
-    return sum + (bytes[name] ?? 0) * (1 + entries) + (cells[name] ?? 0) * entries * INDEX_ENTRY_BYTES;
+    return sum + bytes * (1 + entries) + fill * entries * INDEX_ENTRY_BYTES;
   }, 0);
   return Math.round(need);
 }

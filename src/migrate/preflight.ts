@@ -62,13 +62,10 @@ export async function checkBackfill(
     ...(await withoutPending(store, table, unfilled, coming)),
   ];
   if (missing.length > 0) {
+    const values = { table, columns: missing.join(', '), step: name };
     throw new BackfillError(
       'COLUMN_MISSING',
-      msg('The table {table} has no column {columns}, which {step} needs', {
-        table,
-        columns: missing.join(', '),
-        step: name,
-      }),
+      msg('The table {table} has no column {columns}, which {step} needs', values),
       msg('Add it in a step that sorts before {step}, or fix the declaration', { step: name }),
     );
   }
@@ -89,12 +86,10 @@ export async function checkBackfill(
 /** Checks the queries of checks. They may use columns that do not exist yet, so they are checked once those exist. */
 async function checkQueries(store: Store, { name, path, checks }: BackfillStep): Promise<void> {
   for (const { title, query } of checks.rules ?? []) {
+    const rule = { title, name };
     if (await store.isReadOnlyQuery(query)) continue;
     throw invalid(
-      msg('The query of the rule "{title}" of {name} is not a SELECT that this store can run', {
-        title,
-        name,
-      }),
+      msg('The query of the rule "{title}" of {name} is not a SELECT that this store can run', rule),
       msg('Fix `checks.rules` in {path}', { path }),
     );
   }
@@ -123,16 +118,13 @@ async function checkScope(
   const others = (await store.dialect.tableColumns(store, table)).filter((column) => !isFilled(column.name));
   const rows = `SELECT ${others.map((column) => identifier(column.name)).join(', ')} FROM ${identifier(table)}`;
   if (!(await store.compileError(`SELECT 1 FROM (${rows}) AS t WHERE ${scope}`))) return;
-  const names = filled.map((column) => column.name).join(', ');
+  const values = { name, path, columns: filled.map((column) => column.name).join(', ') };
   throw invalid(
     msg(
       'The scope of {name} reads {columns}, which it fills: a row that is filled would be out of scope, and never be verified',
-      { name, columns: names },
+      values,
     ),
-    msg('Leave {columns} out of `scope` in {path}: only cells that are NULL are filled in any case', {
-      columns: names,
-      path,
-    }),
+    msg('Leave {columns} out of `scope` in {path}: only cells that are NULL are filled in any case', values),
   );
 }
 
@@ -178,12 +170,11 @@ async function checkUpdatable(
   if (present.length === 0) return;
   const error = await store.dialect.updateError(store, table, present);
   if (!error) return;
+  const sql = shellWord(`.schema ${table}`);
   throw new BackfillError(
     'SCHEMA_BLOCKED',
     msg('The columns {columns} of {table} cannot be updated', { columns: present.join(', '), table }),
-    msg('Check for a generated column or a broken trigger: sqlite3 STORE {sql}', {
-      sql: shellWord(`.schema ${table}`),
-    }),
+    msg('Check for a generated column or a broken trigger: sqlite3 STORE {sql}', { sql }),
     { cause: error },
   );
 }
@@ -219,7 +210,9 @@ export async function refuseTriggers(
   direction: 'up' | 'down',
   { allowTriggers = false, onEvent }: Pick<MigratorOptions, 'allowTriggers' | 'onEvent'>,
 ): Promise<void> {
-  const allow = (message: Message, table: string): void => {
+  const allow = (table: string, triggers: readonly string[], one: Message, several: Message): void => {
+    if (triggers.length === 0) return;
+    const message = triggers.length > 1 ? several : one;
     if (!allowTriggers)
       throw new BackfillError(
         'TRIGGERS_WOULD_FIRE',
@@ -234,13 +227,13 @@ export async function refuseTriggers(
   for (const { table, columns } of steps.filter(isBackfill)) {
     const names = columns.map(({ name }) => name);
     const triggers = await store.dialect.updateTriggers(store, table, names);
-    if (triggers.length === 0) continue;
     const list = triggers.join(', ');
+    const one = msg('Each update of {table} fires the trigger {name}', { table, name: list });
     allow(
-      triggers.length > 1
-        ? msg('Each update of {table} fires the triggers {names}', { table, names: list })
-        : msg('Each update of {table} fires the trigger {name}', { table, name: list }),
       table,
+      triggers,
+      one,
+      msg('Each update of {table} fires the triggers {names}', { table, names: list }),
     );
   }
   for (const step of store.files ? steps : []) {
@@ -258,16 +251,16 @@ export async function refuseTriggers(
     if (!objects.some(({ kind }) => kind === 'version')) continue;
     const values = { table, triggers: triggers.join(', ') };
     allow(
-      triggers.length > 1
-        ? msg(
-            'Each version that is written to {table} or removed from it may fire the triggers {triggers}',
-            values,
-          )
-        : msg(
-            'Each version that is written to {table} or removed from it may fire the trigger {triggers}',
-            values,
-          ),
       table,
+      triggers,
+      msg(
+        'Each version that is written to {table} or removed from it may fire the trigger {triggers}',
+        values,
+      ),
+      msg(
+        'Each version that is written to {table} or removed from it may fire the triggers {triggers}',
+        values,
+      ),
     );
   }
 }

@@ -1,4 +1,3 @@
-import type { Project } from '../config.js';
 import type { Store } from '../db/connection.js';
 import { foldCase } from '../db/sql.js';
 import { flatMapEach } from '../each.js';
@@ -22,6 +21,7 @@ import { type Drift, refuseDrift } from '../ledger/steps.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import { msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
+import type { Step } from '../steps/step.js';
 import type { BackfillStep, Session } from './session.js';
 
 type Part = Pick<CellPart, 'columns' | 'runs'>;
@@ -192,16 +192,15 @@ async function refuseUndone(session: Session, step: BackfillStep): Promise<void>
     );
 }
 
-/** Returns the project, with backfills whose file no longer exists as the ledger recorded them. */
-export async function withRecalled({ store, ledger }: Session, project: Project): Promise<Project> {
-  const recalled = await flatMapEach(
-    await ledger.steps(),
-    async ({ name, kind }): Promise<BackfillStep[]> => {
-      if (kind !== 'backfill' || project.steps.some((step) => step.name === name)) return [];
-      const backfill = await recallBackfill(store, name);
-      return backfill ? [{ ...backfill, path: LEDGER_TABLES.declarations }] : [];
-    },
-  );
-  if (recalled.length === 0) return project;
-  return { ...project, steps: [...project.steps, ...recalled].sort((a, b) => (a.name < b.name ? -1 : 1)) };
+/** Returns the steps of a project, with backfills whose file no longer exists as the ledger recorded them. */
+export async function withRecalled(
+  { store, ledger }: Session,
+  steps: readonly Step[],
+): Promise<readonly Step[]> {
+  const recalled = await flatMapEach(await ledger.steps(), async ({ name, kind }): Promise<Step[]> => {
+    if (kind !== 'backfill' || steps.some((step) => step.name === name)) return [];
+    const backfill = await recallBackfill(store, name);
+    return backfill ? [{ ...backfill, path: LEDGER_TABLES.declarations }] : [];
+  });
+  return recalled.length === 0 ? steps : [...steps, ...recalled].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

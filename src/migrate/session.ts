@@ -25,6 +25,9 @@ export interface OpenSession extends Session {
   readonly store: Connection;
 }
 
+/** The part of a command's options that opens its store. */
+type StoreOptions = Omit<MigratorOptions, 'project'> & { readonly project: Pick<Project, 'steps'> };
+
 /** Returns the session in a transaction of its store. */
 export const inTransaction = ({ ledger }: Session, tx: Transaction): Session => ({
   store: tx,
@@ -78,7 +81,7 @@ export async function inSnapshot<Result>(
  * @throws {BackfillError} `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD`, a `STORE_…` code
  */
 export async function withStore<Result>(
-  options: MigratorOptions,
+  options: StoreOptions,
   access: 'read' | 'write',
   act: (session: OpenSession) => Promise<Result> | Result,
   busyTimeoutMs?: number,
@@ -103,7 +106,7 @@ export async function connectorFor({
   postgres,
   connector,
   signal,
-}: Pick<MigratorOptions, 'path' | 'postgres' | 'connector' | 'signal'>): Promise<StoreConnector> {
+}: Pick<StoreOptions, 'path' | 'postgres' | 'connector' | 'signal'>): Promise<StoreConnector> {
   if (connector) return connector;
   if (!postgres) return sqliteConnector(path, { signal });
   const { postgresConnector } = await import('../engine/postgres/dialect.js');

@@ -74,11 +74,7 @@ export async function status(
   return await connector.within(async () => await statusAt({ ...options, connector }, connector, probeRows));
 }
 
-async function statusAt(
-  options: MigratorOptions,
-  connector: StoreConnector,
-  probeRows: number,
-): Promise<Status> {
+async function statusAt(options: MigratorOptions, connector: StoreConnector, probeRows: number) {
   const { project } = options;
   const lock = await connector.readLockState();
   return await inSnapshot(options, async (session) => {
@@ -119,7 +115,7 @@ async function statusAt(
       lock: lock.state === 'free' ? await connector.readLockState() : lock,
       steps,
       drifts: checkDrift(options, records),
-      isPending: isPending || ([...probed.values()].includes('unknown') ? 'unknown' : false),
+      isPending: isPending || ([...probed.values()].includes('unknown') ? ('unknown' as const) : false),
     };
   });
 }

@@ -75,7 +75,7 @@ export interface UmzugCommands {
 }
 
 /** Steps that a command applies or reverts. */
-export interface StepLoop {
+interface StepLoop {
   /** In the order in which they run. */
   readonly steps: readonly Step[];
   /** All steps that are known: those of the project, and those known only from the ledger. */
@@ -108,7 +108,7 @@ export const withoutUmzug: StepRunner = {
 };
 
 /** An Umzug whose migrations are steps. */
-export interface StepUmzug extends Umzug<object>, StepRunner {
+interface StepUmzug extends Umzug<object>, StepRunner {
   /** Returns what a command rejects with: for an error of a step umzug's MigrationError, with its code and its hint; else the error. */
   rejectionOf(error: BackfillError): Error;
 }

@@ -108,9 +108,8 @@ export async function backfillsToFill(
   const required = work.pending.flatMap((step) =>
     step.kind === 'require' ? requiredBackfill(project.steps, step) : [],
   );
-  const isOpen = async (step: BackfillStep): Promise<boolean> =>
-    (await session.ledger.step(step.name))?.status !== 'applied' || (await hasRowsToFill(session, step));
-  const open = await filterEach([...work.needsCatchUp, ...work.unverified, ...required], isOpen);
+  const due = [...work.needsCatchUp, ...work.unverified, ...required];
+  const open = await filterEach(due, async (step) => await hasRowsToFill(session, step));
   return [...new Set([...open, ...work.pending.filter(isBackfill)])];
 }
 

@@ -6,16 +6,8 @@ import { type Message, msg } from '../messages/message.js';
 import { beginBackfillStep } from '../run/runner.js';
 import { applySchemaStep, applySqlStep } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
-import { changeStore, type RunResult, type Work } from './change.js';
-import {
-  applyRequireStep,
-  emptyProbes,
-  type FillContext,
-  fill,
-  hasRowsToFill,
-  verifyOnce,
-  workersOf,
-} from './fill.js';
+import { changeStore, type RunResult } from './change.js';
+import { applyRequireStep, emptyProbes, type FillContext, fill, hasRowsToFill, verifyOnce } from './fill.js';
 import type { MigratorEvent, MigratorOptions } from './options.js';
 import { refuseTriggers } from './preflight.js';
 import { type BackfillStep, backfillsOf, checkDrift, isBackfill, type Session } from './session.js';
@@ -53,25 +45,13 @@ export interface UpResult extends RunResult {
   readonly valuesLeft: readonly (ValuesLeft & { readonly backfill: string })[];
 }
 
-/** The work of `up`, with the facts that it needs. */
-export interface UpPlan extends Work {
-  readonly work: UpWork;
-  /** Backfills that are left to a later run. */
-  readonly deferred: readonly string[];
-  /** Steps that cannot be checked yet, each with the SQL step before it that may create what they need. */
-  readonly awaiting: ReadonlyMap<string, string>;
-}
-
 /**
  * Plans an `up`. Reads only.
  *
+ * @returns its work; `deferred`: names of backfills that are left to a later run; `awaiting`: see {@link checkPendingSteps}
  * @throws {BackfillError} if the store or the project is refused, or a code of {@link findUpWork}
  */
-export async function prepareUp(
-  session: Session,
-  options: MigratorOptions,
-  target: UpTarget,
-): Promise<UpPlan> {
+export async function prepareUp(session: Session, options: MigratorOptions, target: UpTarget) {
   const { project, onEvent } = options;
   const records = await session.ledger.steps();
   refuseNewerPackage(records);
@@ -81,10 +61,11 @@ export async function prepareUp(
   const work = target.deferBackfills ? await withoutBackfills(session, all) : all;
   const pending = [...work.incomplete, ...work.pending];
   const { warnings: found, awaiting } = await checkPendingSteps(session, project.steps, pending);
-  const due = [...(await backfillsToFill(session, project, all)), ...all.unverified];
-  const warnings = [...found, ...(await checkDeclarations(session, options, [...new Set(due)]))];
+  const toFill = await backfillsToFill(session, project, all);
+  const due = [...new Set([...toFill, ...all.unverified])];
+  const warnings = [...found, ...(await checkDeclarations(session, options, due))];
   for (const text of [...drifts.map((drift) => drift.texts.text), ...warnings]) onEvent?.(warning(text));
-  const fills = await backfillsToFill(session, project, work);
+  const fills = work === all ? toFill : await backfillsToFill(session, project, work);
   const schema = work.pending.filter((step) => !isBackfill(step));
   await refuseTriggers(session, [...fills, ...schema], 'up', options);
   const names = namesOf(work);
@@ -110,10 +91,9 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
   const done = { applied: [] as string[], caughtUp: [] as string[], recreated: [] as string[] };
   const valuesLeft: (ValuesLeft & { backfill: string })[] = [];
   const unfilled: Message[] = [];
-  const completed: string[] = [];
+  let completed: readonly BackfillStep[] = []; // of the deferred ones
   const options: MigratorOptions = {
     ...given,
-    withWorkers: workersOf(given),
     onEvent(event) {
       if (event.event === 'values_left') {
         const { backfill, rows, cells } = event;
@@ -124,11 +104,11 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
     },
   };
   let { rerun } = target;
-  const { work: plan, ...result } = await changeStore<UpPlan>(options, {
+  const { work: plan, ...result } = await changeStore(options, {
     command: 'up',
     joinable: !target.deferBackfills,
-    async plan(session, onEvent) {
-      const found = await prepareUp(session, { ...options, onEvent }, { ...target, rerun });
+    async plan(session, how) {
+      const found = await prepareUp(session, how, { ...target, rerun });
       rerun = 'SKIP'; // another command may apply a named step while this one waits for the lock
       return found;
     },
@@ -136,7 +116,10 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
       await completeApplied(context, work, done);
       if (work.pending.length === 0) return;
       await applyPending(context, work, done.applied, runSteps, target.deferBackfills ?? false);
-      if (target.deferBackfills) completed.push(...(await completeBackfills(context)));
+      const { session } = context;
+      const isComplete = async (step: BackfillStep): Promise<boolean> =>
+        !(await session.ledger.isUnverified(step.name)) && !(await hasRowsToFill(session, step));
+      if (target.deferBackfills) completed = await filterEach(backfillsOf(given.project), isComplete);
     },
   });
   return {
@@ -144,7 +127,7 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
     ...done,
     valuesLeft,
     warnings: [...unfilled, ...result.warnings],
-    deferred: plan.deferred.filter((name) => !completed.includes(name)),
+    deferred: plan.deferred.filter((name) => !completed.some((step) => step.name === name)),
   };
 }
 
@@ -233,17 +216,4 @@ async function applyStep(context: FillContext, step: Step): Promise<void> {
   else if (step.kind === 'sql') await applySqlStep(store, ledger, step);
   else if (step.kind === 'require') await applyRequireStep(context, step);
   else await fill(context, step, 'first');
-}
-
-/** Returns the names of the backfills that have nothing left to do. */
-async function completeBackfills({ session, options }: FillContext): Promise<string[]> {
-  const { ledger } = session;
-  const complete = await filterEach(
-    backfillsOf(options.project),
-    async (step) =>
-      (await ledger.step(step.name))?.status === 'applied' &&
-      !(await ledger.isUnverified(step.name)) &&
-      !(await hasRowsToFill(session, step)),
-  );
-  return complete.map(({ name }) => name);
 }
