@@ -139,10 +139,7 @@ export function migratorOf({ load, address, settings }: MigratorParts): Migrator
       return await this.#run((options) => verify(options, how));
     }
 
-    async backfill(
-      name?: string,
-      how: { readonly rescan?: boolean } = {},
-    ): Promise<PublicResult<BackfillResult>> {
+    async backfill(name?: string, how: { readonly rescan?: boolean } = {}) {
       checkOptions(how, { rescan: COMMAND_OPTIONS.rescan }, 'backfill()', 'USAGE');
       const { backfill } = await import('./backfill.js');
       return await this.#change((options) => backfill(options, { name, ...how }));
@@ -175,9 +172,7 @@ export function migratorOf({ load, address, settings }: MigratorParts): Migrator
     }
 
     /** Runs a command that returns its error, because part of its work may be done, and throws that. */
-    async #change<Result extends RunResult>(
-      act: (options: MigratorOptions) => Promise<Result>,
-    ): Promise<PublicResult<Result>> {
+    async #change<Result extends RunResult>(act: (options: MigratorOptions) => Promise<Result>) {
       const { publicResult } = await import('./change.js');
       return await this.#run(async (options) => publicResult(await act(options)));
     }

@@ -86,10 +86,10 @@ export async function checkBackfill(
 /** Checks the queries of checks. They may use columns that do not exist yet, so they are checked once those exist. */
 async function checkQueries(store: Store, { name, path, checks }: BackfillStep): Promise<void> {
   for (const { title, query } of checks.rules ?? []) {
-    const rule = { title, name };
     if (await store.isReadOnlyQuery(query)) continue;
+    const values = { title, name };
     throw invalid(
-      msg('The query of the rule "{title}" of {name} is not a SELECT that this store can run', rule),
+      msg('The query of the rule "{title}" of {name} is not a SELECT that this store can run', values),
       msg('Fix `checks.rules` in {path}', { path }),
     );
   }

@@ -114,12 +114,10 @@ export async function connectorFor({
 }
 
 /** Returns the columns of a backfill that its table does not have. */
-export const missingColumns = async (store: Store, { table, columns }: BackfillStep): Promise<Set<string>> =>
-  await absentColumns(
-    store,
-    table,
-    columns.map(({ name }) => name),
-  );
+export async function missingColumns(store: Store, { table, columns }: BackfillStep): Promise<Set<string>> {
+  const names = columns.map(({ name }) => name);
+  return await absentColumns(store, table, names);
+}
 
 /** Whether the step is a backfill. */
 export const isBackfill = (step: Step): step is BackfillStep => step.kind === 'backfill';
@@ -154,14 +152,12 @@ export function requiredBackfill(
 ): BackfillStep {
   const found = steps.filter(isBackfill).find((step) => step.name === backfill);
   if (found && found.name < name) return found;
+  const values = { step: name, backfill };
   throw new BackfillError(
     'STEP_INVALID',
     found
-      ? msg('The step {step} requires {backfill}, which sorts after it', { step: name, backfill })
-      : msg('The step {step} requires the backfill {backfill}, which the project does not have', {
-          step: name,
-          backfill,
-        }),
+      ? msg('The step {step} requires {backfill}, which sorts after it', values)
+      : msg('The step {step} requires the backfill {backfill}, which the project does not have', values),
     msg('Set a backfill in {file} that sorts before it', { file: path }),
   );
 }

@@ -137,12 +137,8 @@ export function stepUmzugClass(): new (
   load: () => Promise<readonly Step[]>,
   storage?: () => UmzugStorage,
 ) => StepUmzug {
-  const {
-    MigrationError,
-    memoryStorage,
-    Umzug: Base,
-  } = createRequire(import.meta.url)('umzug') as typeof import('umzug');
-  return class extends Base<object> implements StepRunner {
+  const umzug = createRequire(import.meta.url)('umzug') as typeof import('umzug');
+  return class extends umzug.Umzug<object> implements StepRunner {
     /** The command that runs in an asynchronous context: one object may run several at a time. */
     readonly #commands = new AsyncLocalStorage<Command>();
     readonly #failures = new WeakMap<Error, Error>();
@@ -151,7 +147,7 @@ export function stepUmzugClass(): new (
      * @param load returns the steps of the project
      * @param storage umzug's storage outside of a command. Default: none that lasts
      */
-    constructor(load: () => Promise<readonly Step[]>, storage: () => UmzugStorage = memoryStorage) {
+    constructor(load: () => Promise<readonly Step[]>, storage: () => UmzugStorage = umzug.memoryStorage) {
       const loop = (): StepLoop | undefined => this.#commands.getStore()?.loop;
       const current = (): UmzugStorage => loop()?.storage ?? storage();
       super({
@@ -192,7 +188,7 @@ export function stepUmzugClass(): new (
           try {
             ran = await umzugsLoop(params);
           } catch (error) {
-            if (error instanceof MigrationError) this.#failures.set(rootBackfillError(error), error);
+            if (error instanceof umzug.MigrationError) this.#failures.set(rootBackfillError(error), error);
             throw error;
           }
         });
