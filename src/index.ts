@@ -8,7 +8,6 @@ export {
   type StoreRequirements,
 } from './config.js';
 export { BackfillError, type ErrorCode } from './errors.js';
-export type { BackfillResult } from './migrate/backfill.js';
 export { type BackfillStepOptions, backfillStep } from './migrate/backfill-step.js';
 export { type CreateMigratorOptions, createMigrator, type StepSource } from './migrate/create-migrator.js';
 export type { SqliteConnection, StoreDatabase } from './migrate/database.js';
@@ -41,6 +40,7 @@ export type {
   UmzugCommands,
   UmzugEvents,
 } from './migrate/umzug.js';
+export type { BackfillResult } from './migrate/up.js';
 export type { BackupOptions, RunSettings } from './option-table.js';
 export type { ReportResult } from './report/report.js';
 export type { BackfillChecks, IndexUse, VerificationRule } from './steps/checks.js';

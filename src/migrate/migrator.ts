@@ -14,13 +14,13 @@ import { withServerHints } from '../server-hints.js';
 import { shellWord } from '../shell.js';
 import type { TrustsCode } from '../steps/load.js';
 import type { Verification } from '../verify/verify.js';
-import type { BackfillResult } from './backfill.js';
 import type { PublicResult, RunResult } from './change.js';
 import { refuseDuplicateSqlite } from './database.js';
 import { ledgerStorage } from './ledger-storage.js';
 import type { MigratorOptions } from './options.js';
 import type { BackfillSkips, Status } from './status.js';
 import { type MigrateOptions, metaOf, stepUmzugClass, type UmzugCommands } from './umzug.js';
+import type { BackfillResult } from './up.js';
 
 /** Checked options of a migrator. */
 export interface MigratorParts {
@@ -141,7 +141,7 @@ export function migratorOf({ load, address, settings }: MigratorParts): Migrator
 
     async backfill(name?: string, how: { readonly rescan?: boolean } = {}) {
       checkOptions(how, { rescan: COMMAND_OPTIONS.rescan }, 'backfill()', 'USAGE');
-      const { backfill } = await import('./backfill.js');
+      const { backfill } = await import('./up.js');
       return await this.#change((options) => backfill(options, { name, ...how }));
     }
 

@@ -15,7 +15,6 @@ import { deleteVersionSql, existingObjects } from '../run/schema.js';
 import { probeOf } from '../run/waiting.js';
 import { inStep, type Step } from '../steps/step.js';
 import { showValue } from '../verify/times.js';
-import type { BackfillTarget } from './backfill.js';
 import { type PlannedBackup, planCommand } from './backups.js';
 import { prepareDown } from './down.js';
 import { hasRowsToFill } from './fill.js';
@@ -32,7 +31,7 @@ import {
   type Session,
 } from './session.js';
 import type { MigrateOptions } from './umzug.js';
-import { prepareUp, type UpTarget } from './up.js';
+import { type BackfillTarget, prepareUp, type UpTarget } from './up.js';
 import { checkDeclarations } from './up-work.js';
 import { besideRun } from './verify.js';
 

@@ -9,7 +9,7 @@ import type { Step } from '../steps/step.js';
 import { changeStore, type RunResult } from './change.js';
 import { applyRequireStep, emptyProbes, type FillContext, fill, hasRowsToFill, verifyOnce } from './fill.js';
 import type { MigratorEvent, MigratorOptions } from './options.js';
-import { refuseTriggers } from './preflight.js';
+import { refuseTriggers, requireApplied } from './preflight.js';
 import { type BackfillStep, backfillsOf, checkDrift, isBackfill, type Session } from './session.js';
 import type { MigrateOptions, RunSteps } from './umzug.js';
 import {
@@ -22,6 +22,7 @@ import {
   type UpWork,
   withoutBackfills,
 } from './up-work.js';
+import { besideRun } from './verify.js';
 
 /** Which steps to apply. Default: all pending ones. */
 export interface UpTarget extends MigrateOptions {
@@ -216,4 +217,63 @@ async function applyStep(context: FillContext, step: Step): Promise<void> {
   else if (step.kind === 'sql') await applySqlStep(store, ledger, step);
   else if (step.kind === 'require') await applyRequireStep(context, step);
   else await fill(context, step, 'first');
+}
+
+/** Which applied backfills to run again, and from where. */
+export interface BackfillTarget {
+  /** Default: all backfills. */
+  readonly name?: string | undefined;
+  /** Whether to begin at the first key and retry skips. Default false: only rows to catch up. */
+  readonly rescan?: boolean | undefined;
+}
+
+/** Result of `backfill`. */
+export interface BackfillResult extends RunResult {
+  /** Backfills that were run again. */
+  readonly ran: readonly string[];
+}
+
+/**
+ * Runs applied backfills again, and verifies those it ran and those that are not verified. Writes nothing if there is nothing to do.
+ *
+ * @throws {BackfillError} `BACKFILL_UNKNOWN`, `STEP_NOT_APPLIED`, or if the store is refused
+ */
+export async function backfill(
+  options: MigratorOptions,
+  { name, rescan = false }: BackfillTarget,
+): Promise<BackfillResult> {
+  const wanted = backfillsOf(options.project, name);
+  const ran: string[] = [];
+  const change = async () =>
+    await changeStore(options, {
+      joinable: !rescan,
+      command: rescan ? 'rescan' : 'backfill',
+      async plan(session, how) {
+        const { ledger } = session;
+        const due = await filterEach(wanted, async (step) => {
+          await requireApplied(session, step);
+          const isDue = rescan || (await hasRowsToFill(session, step));
+          if (isDue) await refuseTriggers(session, [step], 'up', how);
+          return isDue || (await ledger.isUnverified(step.name));
+        });
+        const changed = await checkDeclarations(session, how, due);
+        for (const text of changed) how.onEvent?.(warning(text));
+        const idle = wanted.filter((step) => !due.includes(step));
+        return {
+          due,
+          names: due.map((step) => step.name),
+          drifts: checkDrift(how, await ledger.steps()),
+          warnings: changed,
+          probes: await emptyProbes(session, idle),
+        };
+      },
+      async act(context, { due }) {
+        for (const step of due) {
+          if (await fill(context, step, rescan ? 'rescan' : 'catch-up')) ran.push(step.name);
+          await verifyOnce(context, step);
+        }
+      },
+    });
+  const { work: _, joined, ...result } = await besideRun(options, change);
+  return { ...result, ran: [...new Set([...joined, ...ran])] };
 }

@@ -14,7 +14,7 @@ export const backfillCommand: StoreCommand = {
       const { planBackfill } = await import('../../migrate/plan.js');
       return planResult('backfill', await planBackfill(migrator, target), presenter);
     }
-    const { backfill } = await import('../../migrate/backfill.js');
+    const { backfill } = await import('../../migrate/up.js');
     const outcome = await backfill(migrator, target);
     const isIdle = outcome.ran.length + outcome.verifications.length === 0 && !outcome.error;
     const lines = isIdle
