@@ -3,7 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { table } from '../src/cli/table.js';
+import { renderLines } from '../src/cli/print.js';
+import { english } from '../src/messages/message.js';
 import { has, root } from './measure.js';
 
 /** One measured row. */
@@ -57,7 +58,8 @@ const version = (program: string): string =>
 
 /** Prints the rows as a table. */
 export function printRows(title: string, rows: readonly Row[]): void {
-  console.log(['', title, ...table(HEAD, rows.map(cells))].join('\n'));
+  const table = { heads: HEAD, rows: rows.map(cells) };
+  console.log(renderLines(['', title, table], { translate: english, columns: undefined }).join('\n'));
 }
 
 /** Writes bench/RESULTS.md: the rows, what they were measured with, and the notes of bench/NOTES.md. */

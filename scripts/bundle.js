@@ -15,7 +15,7 @@ export const ENTRIES = [
 ];
 
 /** Modules that are in one file with all that they import, but for what is in an earlier one: a step file imports `api`, a command `cli`, and `core` to read a store. */
-const GROUPS = { api: 'index', cli: 'cli/process', core: 'migrate/status' };
+const GROUPS = { api: 'index', cli: 'cli/main', core: 'migrate/status' };
 
 /** Licences that allow a copy within a package under the MIT licence, if their text and notices go with it. */
 const ALLOWED = ['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'Apache-2.0'];

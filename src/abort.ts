@@ -48,3 +48,25 @@ export async function pauseFor(ms: number, signal?: AbortSignalLike): Promise<vo
   for (let leftMs = ms; leftMs > 0 && !signal?.aborted; leftMs = endAt - performance.now())
     await sleep(Math.min(leftMs, ABORT_POLL_MS));
 }
+
+const HANDLED_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/**
+ * Returns handlers of SIGINT and SIGTERM that are not added yet. A second signal, of either kind, ends the process at once.
+ *
+ * @param onSignal called with the first signal, when the handlers have been removed
+ */
+export function signalHandlers(onSignal: (name: NodeJS.Signals) => void) {
+  const stop = (name: NodeJS.Signals): void => {
+    remove();
+    onSignal(name);
+  };
+  const add = (): void => {
+    for (const name of HANDLED_SIGNALS) process.on(name, stop);
+  };
+  /** Restores the default: a signal ends the process at once. */
+  const remove = (): void => {
+    for (const name of HANDLED_SIGNALS) process.removeListener(name, stop);
+  };
+  return { add, remove };
+}

@@ -1,4 +1,7 @@
+import { existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Config, PostgresEnv } from './config.js';
+import { expandHome } from './db/path.js';
 import {
   type PostgresAddress,
   parseAddress,
@@ -6,9 +9,10 @@ import {
   refuseUnknownParameters,
 } from './db/postgres/address.js';
 import { requireSslMode, tlsSettings } from './db/postgres/tls.js';
-import { BackfillError } from './errors.js';
-import { msg } from './messages/message.js';
+import { BackfillError, rootBackfillError } from './errors.js';
+import { type Message, msg } from './messages/message.js';
 import { learnPassword, learnSecrets } from './secrets.js';
+import { shellWord } from './shell.js';
 
 /** Store options of one invocation. */
 export interface StoreFlags {
@@ -26,6 +30,8 @@ export interface StoreAddress {
   readonly path: string;
   readonly postgres?: PostgresAddress;
 }
+
+const usage = (message: Message, hint: Message): BackfillError => new BackfillError('USAGE', message, hint);
 
 /** Whether a text is a PostgreSQL URL. */
 export const isPostgresUrl = (text: string): boolean => /^postgres(?:ql)?:\/\//i.test(text);
@@ -54,8 +60,7 @@ export function storeAddress(config: Config, given: StoreFlags, env: NodeJS.Proc
     ...(fromEnv ? [`${fromEnv.type}=postgresql`] : []),
   ];
   if (sources.length > 1) {
-    throw new BackfillError(
-      'USAGE',
+    throw usage(
       msg('Several stores are specified: {sources}', { sources }),
       msg('Pass only one: remove the other options, or unset the variable'),
     );
@@ -68,13 +73,12 @@ export function storeAddress(config: Config, given: StoreFlags, env: NodeJS.Proc
 }
 
 /** Returns the names of the environment variables with the path of the store, in order. */
-export const variablesOf = ({ database: { env } }: Config): readonly string[] =>
+const variablesOf = ({ database: { env } }: Config): readonly string[] =>
   env === undefined ? [] : [env].flat();
 
 function fromUrl(url: string): StoreAddress {
   if (!isPostgresUrl(url) || !parseAddress(url)) {
-    throw new BackfillError(
-      'USAGE',
+    throw usage(
       msg('The URL of the database is not a PostgreSQL URL'),
       msg('Pass it as postgres://USER@HOST:5432/DATABASE'),
     );
@@ -85,12 +89,10 @@ function fromUrl(url: string): StoreAddress {
   return { path: redactedUrl(postgres), postgres };
 }
 
-/** Returns the URL from the variables of the environment. */
 function urlOf(names: PostgresEnv, named: (name: string | undefined) => string | undefined): string {
   const database = named(names.name) ?? names.defaults?.name;
   if (database === undefined) {
-    throw new BackfillError(
-      'USAGE',
+    throw usage(
       msg('{type} selects a PostgreSQL store, but {name} is not set', {
         type: names.type,
         name: names.name,
@@ -112,8 +114,7 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
   // URL ignores invalid values, so that another server would be used.
   const isTaken = host.startsWith('/') || host === 'localhost' || url.hostname !== 'localhost';
   if (!isTaken || !/^\d+$/.test(port) || (url.port || '5432') !== String(Number(port))) {
-    throw new BackfillError(
-      'USAGE',
+    throw usage(
       msg('{host} and {port} are not a valid host and port', { host: names.host, port: names.port }),
       msg('Set {host} to a host name or an IP address, and {port} to a number', {
         host: names.host,
@@ -132,8 +133,7 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
 }
 
 function missingStore(): never {
-  throw new BackfillError(
-    'USAGE',
+  throw usage(
     msg('No store is specified, and the config has no `database.path`'),
     msg(
       'Pass --db-path PATH, --database-url URL, or --postgres with DATABASE_URL set; or set `database.path` in the config file',
@@ -142,9 +142,72 @@ function missingStore(): never {
 }
 
 function missingUrl(): never {
-  throw new BackfillError(
-    'USAGE',
+  throw usage(
     msg('--postgres uses the URL in DATABASE_URL, which is not set'),
     msg('Set it, or pass --database-url postgres://USER@HOST:5432/DATABASE'),
   );
+}
+
+/**
+ * Runs `act`. If the store is missing or has no version, the error's hint also names the other files that exist at paths in the
+ * config, and `--postgres` if `DATABASE_URL` is set.
+ */
+export async function withKnownPlaces<Result>(
+  config: Config,
+  { path, postgres }: StoreAddress,
+  env: NodeJS.ProcessEnv,
+  act: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await act();
+  } catch (thrown) {
+    const { code, texts } = rootBackfillError(thrown);
+    if (postgres || (code !== 'STORE_MISSING' && code !== 'VERSION_MISSING')) throw thrown;
+    let { hint } = texts;
+    const paths = otherStores(config, path, env).map(shellWord);
+    if (paths.length > 0)
+      hint = msg('{hint}; there is a file at {paths}: pass --db-path if it is the store', { hint, paths });
+    if (isPostgresUrl(env.DATABASE_URL ?? ''))
+      hint = msg('{hint}; DATABASE_URL contains a database: pass --postgres to use it', { hint });
+    if (hint === texts.hint) throw thrown;
+    throw new BackfillError(code, texts.message, hint, { cause: thrown });
+  }
+}
+
+/** Returns the files that exist at paths in the config, except the store itself; absolute, without duplicates. */
+function otherStores(config: Config, path: string, env: NodeJS.ProcessEnv): string[] {
+  const { path: usual, otherPaths = [] } = config.database;
+  const known = [...variablesOf(config).map((name) => env[name]), usual, ...otherPaths];
+  const paths = new Set(known.filter((known) => known).map((known) => resolve(expandHome(String(known)))));
+  paths.delete(resolve(expandHome(path)));
+  return [...paths].filter(isFile);
+}
+
+const isFile = (path: string): boolean => existsSync(path) && statSync(path).isFile();
+
+/** A command of the sqlite3 shell with its argument. */
+const SQLITE_SHELL = /\bsqlite3 STORE ('(?:[^']|'\\'')*'|"[^"]*"|\.\w+)/g;
+
+/** Rewrites a hint for PostgreSQL: `psql` instead of `sqlite3`, and `--database-url`. */
+export const onPostgres = (text: string): string =>
+  text
+    .replace(
+      SQLITE_SHELL,
+      (_, asked: string) =>
+        `psql STORE -c ${asked.replace(/^(['"]?)\.schema\b/, '$1\\d').replace(/^\\d$/, "'\\d'")}`,
+    )
+    .replace(/--db-path \/path\/to\/store\.db/g, '--database-url postgres://USER@HOST:5432/DATABASE')
+    .replace(/ with --db-path\b/g, ' with --database-url');
+
+/** Runs `act`; for a PostgreSQL store, the hint of a {@link BackfillError} is rewritten by {@link onPostgres}. */
+export async function withServerHints<Result>(
+  { postgres }: { readonly postgres?: PostgresAddress | undefined },
+  act: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await act();
+  } catch (error) {
+    if (postgres && error instanceof BackfillError) Object.assign(error, { hint: onPostgres(error.hint) });
+    throw error;
+  }
 }

@@ -1,4 +1,5 @@
-// Array methods for asynchronous callbacks. Calls are sequential, because a connection runs one statement at a time.
+// Loops: array methods for asynchronous callbacks, whose calls are sequential, because a connection runs one statement at a time; turns of the
+// event loop; binary search.
 
 type Act<Item, Result> = (item: Item, index: number) => Promise<Result> | Result;
 
@@ -46,4 +47,37 @@ export async function everyEach<Item>(items: readonly Item[], test: Act<Item, bo
 export async function someEach<Item>(items: readonly Item[], test: Act<Item, boolean>): Promise<boolean> {
   for (const [i, item] of items.entries()) if (await test(item, i)) return true;
   return false;
+}
+
+/** Maximum time between two turns of the event loop, in milliseconds. */
+const TURN_MS = 8;
+
+/**
+ * Returns a function that each iteration of a loop calls, so that the event loop turns at intervals. Without it, a loop whose
+ * awaits settle at once, as with SQLite, blocks requests, timers and signals.
+ */
+export function turns(store: { turn(): Promise<void> }): () => Promise<void> | undefined {
+  let turnAt = performance.now() + TURN_MS;
+  return () => {
+    if (performance.now() < turnAt) return undefined;
+    return store.turn().then(() => {
+      turnAt = performance.now() + TURN_MS;
+    });
+  };
+}
+
+/**
+ * Counts the numbers from 0 on for which `test` holds, by binary search. `test` must not hold for any number after the first for
+ * which it fails.
+ *
+ * @param end one more than the last number
+ */
+export function countWhile(end: number, test: (number: number) => boolean): number {
+  let [low, high] = [0, end];
+  while (low < high) {
+    const middle = low + Math.floor((high - low) / 2);
+    if (test(middle)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -1,7 +1,6 @@
-import { POSTGRES_MEANINGS, SQLITE_MEANINGS, SYSTEM_MEANINGS, unsafeUse } from './engine-errors.js';
+import { engineMeaning, isSqliteError, isStoreError, SYSTEM_MEANINGS, unsafeUse } from './engine-errors.js';
 import { english, type Message, msg, type PlainText, withValues } from './messages/message.js';
 import { scrub, scrubError } from './secrets.js';
-import { type EngineError, isPostgresError, isSqliteError, isStoreError } from './store-errors.js';
 import { visible } from './visible.js';
 
 /** Exit codes of the command line. Programs that need more detail read `code`. */
@@ -189,15 +188,20 @@ export function toBackfillError(error: unknown, doing?: Doing | Message): Backfi
           doing: typeof doing === 'string' ? msg(doing) : doing,
           code,
         });
-  const known = ([code, message, hint]: Meaning, from: string): BackfillError =>
+  const explained = (code: ErrorCode, message: Message, hint: PlainText, from: string): BackfillError =>
     new BackfillError(code, full(message, from), msg(hint), { cause: error });
-  if (isPostgresError(error)) return known(postgresMeaning(error), error.code);
-  if (isSqliteError(error)) return known(sqliteMeaning(error), error.code);
+  if (isStoreError(error)) {
+    const blocked = isSqliteError(error) ? blockedText(error.message) : undefined;
+    if (blocked) return explained('SCHEMA_BLOCKED', blocked, BLOCKED_HINT, error.code);
+    const [code, message, hint] = engineMeaning(error.code);
+    return explained(code, msg(message), hint, error.code);
+  }
   if (isAddonError(error)) return addonUnusable(error);
-  const system = SYSTEM_MEANINGS[errnoOf(error) ?? ''];
+  const errno = errnoOf(error) ?? '';
+  const system = SYSTEM_MEANINGS[errno];
   if (system) {
     const [code, message, hint] = system;
-    return known([code, withPath(message, error), hint], errnoOf(error) ?? '');
+    return explained(code, withPath(message, error), hint, errno);
   }
   const kind = error instanceof Error ? error.name : typeof error;
   return new BackfillError(
@@ -211,49 +215,19 @@ export function toBackfillError(error: unknown, doing?: Doing | Message): Backfi
 /** Activity during which an error occurred. */
 type Doing = Extract<PlainText, `while ${string}` | 'in the thread of the backfills'>;
 
-/** Explanation of an error of the database or the system. */
-type Meaning = readonly [code: ErrorCode, message: Message, hint: PlainText];
+const BLOCKED_HINT =
+  'Find the object that uses it with: sqlite3 STORE .schema; drop it, run the same command again, then recreate it';
 
-function sqliteMeaning(error: EngineError): Meaning {
-  const unsafe = unsafeUse(error.message);
-  if (unsafe) {
-    const { object, used } = unsafe;
-    return [
-      'SCHEMA_BLOCKED',
-      object === undefined
-        ? msg('SQLite rejects {used} in the schema of a file, and a trigger or a view uses it', { used })
-        : msg('SQLite rejects {used} in the schema of a file, and it is used by {objects}', {
-            used,
-            objects: object,
-          }),
-      'Find the object that uses it with: sqlite3 STORE .schema; drop it, run the same command again, then recreate it',
-    ];
-  }
-  const known = SQLITE_MEANINGS.find(([prefix]) => error.code.startsWith(prefix));
-  if (known) return [known[1], msg(known[2]), known[3]];
-  return [
-    'STATEMENT_REJECTED',
-    msg('SQLite rejected a statement'),
-    error.code.startsWith('SQLITE_CONSTRAINT')
-      ? 'Check for a trigger or a constraint that rejects it: sqlite3 STORE .schema'
-      : 'Compare the schema with what the steps expect: sqlite3 STORE .schema',
-  ];
-}
-
-function postgresMeaning({ code }: EngineError): Meaning {
-  const known = POSTGRES_MEANINGS.find(([prefix]) => code.startsWith(prefix));
-  if (known) return [known[1], msg(known[2]), known[3]];
-  if (!/^POSTGRES_[0-9A-Z]{5}$/.test(code))
-    return [
-      'STORE_UNREACHABLE',
-      msg('The server cannot be reached, or the connection was lost'),
-      'Check the address, and that the server is up; then run the same command again',
-    ];
-  return [
-    'STATEMENT_REJECTED',
-    msg('PostgreSQL rejected a statement'),
-    'Check the code in the appendix "PostgreSQL Error Codes" of its manual, and compare the schema with what the steps expect',
-  ];
+/** Returns the message for a function or virtual table that SQLite rejects in the schema of a file. */
+function blockedText(thrown: string): Message | undefined {
+  const { object, used } = unsafeUse(thrown) ?? {};
+  if (used === undefined) return undefined;
+  return object === undefined
+    ? msg('SQLite rejects {used} in the schema of a file, and a trigger or a view uses it', { used })
+    : msg('SQLite rejects {used} in the schema of a file, and it is used by {objects}', {
+        used,
+        objects: object,
+      });
 }
 
 /** Returns the message for an error of the system; for a missing permission, with user id and path if the error has them. */

@@ -20,7 +20,6 @@ const ESCAPES = new Map([
   ['\t', '\\t'],
 ]);
 
-/** Returns the JSON escape of a character. */
 function escaped(sign: string): string {
   let code = ESCAPES.get(sign);
   if (code === undefined) {

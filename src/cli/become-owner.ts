@@ -18,10 +18,9 @@ const LATE_PACKAGES = ['better-sqlite3', 'umzug', 'pino'];
 /** Missing in the types of Node. */
 type WithGroups = NodeJS.Process & { readonly initgroups?: (user: string, group: number) => void };
 
-/** User and group of this process after the change. */
-interface NewUser {
+interface Owner {
+  readonly path: string;
   readonly uid: number;
-  readonly gid: number;
 }
 
 /**
@@ -30,10 +29,10 @@ interface NewUser {
  *
  * @param given path of the store; a missing one changes nothing
  * @param project the loaded project, whose files that user must be able to read
- * @returns the new user; undefined if nothing changed
+ * @returns the new user and group; undefined if nothing changed
  * @throws {BackfillError} `STORE_UNTRUSTED`, or `ROOT_REFUSED` if this process cannot become that user
  */
-export function becomeOwner(given: string, project: Project): NewUser | undefined {
+export function becomeOwner(given: string, project: Project) {
   const path = resolve(expandHome(given));
   if (!existsSync(path)) return undefined;
   const uid = otherOwner(path);
@@ -103,22 +102,17 @@ const filesOf = ({ file, steps }: Project): string[] => [
   ...(file === undefined ? [] : [file, ...steps.map(({ path }) => path)]),
 ];
 
-function canRead(path: string): boolean {
-  try {
-    closeSync(openSync(path, 'r'));
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === 'EACCES') return false;
-    throw error;
-  }
-}
+const canRead = (path: string): boolean => isAllowed(() => closeSync(openSync(path, 'r')), 'EACCES');
 
-function canReturn(): boolean {
+const canReturn = (): boolean => isAllowed(() => process.setuid?.(0), 'EPERM');
+
+/** Runs `act`; returns false if the system refuses it with a code. */
+function isAllowed(act: () => void, refusal: string): boolean {
   try {
-    process.setuid?.(0);
+    act();
     return true;
   } catch (error) {
-    if (errnoOf(error) === 'EPERM') return false;
+    if (errnoOf(error) === refusal) return false;
     throw error;
   }
 }
@@ -130,11 +124,6 @@ function change<Result>(owner: Owner, act: () => Result): Result {
   } catch (error) {
     throw refused(owner, msg('this process may not become that user ({code})', { code: errnoOf(error) }));
   }
-}
-
-interface Owner {
-  readonly path: string;
-  readonly uid: number;
 }
 
 const refused = (

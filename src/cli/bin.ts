@@ -1,4 +1,4 @@
 #!/usr/bin/env node
-import { runInProcess } from './process.js';
+import { runInProcess } from './main.js';
 
 process.exitCode = await runInProcess(process.argv.slice(2));

@@ -1,26 +1,23 @@
 import { availableParallelism } from 'node:os';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { BackfillError, EXIT } from '../errors.js';
-import { runPool, type StoreResult } from '../fleet/pool.js';
+import { countByExit, exitLabel, runPool, type StoreResult, worstExit } from '../fleet/pool.js';
 import { findStores, ownerOf } from '../fleet/stores.js';
-import { countByExit, exitLabel, worstExit } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
-import type { Translate } from '../messages/lang.js';
+import type { Lang, Translate } from '../messages/lang.js';
 import { type Message, msg } from '../messages/message.js';
 import { DEFAULT_REPORT, REPORT_FILE } from '../report/default-file.js';
 import type { FleetFacts } from '../report/fleet-page.js';
 import type { ReportResult } from '../report/report.js';
 import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
-import type { CliContext, Presenter } from './cli.js';
-import { reportLines } from './commands/report.js';
+import type { Invocation, Presenter } from './cli.js';
+import { errorLines } from './error-output.js';
 import { asRunnable } from './hints.js';
 import { createEventLogger } from './log.js';
 import { type CliOptions, SINGLE_STORE_FLAGS } from './options.js';
-import { type Lines, printLines, toJson } from './print.js';
-import { table } from './table.js';
-import { errorLines, renderLines } from './text.js';
+import { printLines, type ResultText, renderLines, toJson } from './print.js';
+import { reportLines } from './text.js';
 
-/** Commands that take several stores. */
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
 
 /** Maximum number of unfinished stores in the result. */
@@ -41,28 +38,23 @@ function withoutStores(argv: readonly string[], report: CliOptions['report']): s
   return left;
 }
 
-/** A call of a command on several stores. */
-interface FleetCall extends Pick<Presenter, 'lang' | 'translate'> {
-  readonly command: string;
-  readonly options: CliOptions;
-  readonly argv: readonly string[];
-  /** The stores of the arguments: paths and patterns. */
-  readonly given: readonly string[];
-}
-
 /**
  * Runs a command on several stores, and prints one summary.
  *
+ * @param given the stores of the arguments: paths and patterns
  * @returns the worst exit code
  * @throws {BackfillError} `USAGE` if the command or an option is for one store only, `STORE_MISSING` if a pattern has no match
  */
 export async function runFleet(
-  call: FleetCall,
-  { env, folder, stdout, stderr, now = () => new Date(), embedding }: CliContext,
+  given: readonly string[],
+  { name: command, options, argv, context }: Invocation,
+  presenter: Presenter,
 ): Promise<number> {
-  const { command, options, argv, given, translate } = call;
+  const { env, folder, stdout, stderr, now = () => new Date(), embedding } = context;
+  const { lang, translate } = presenter;
   refuseForFleet(command, argv, embedding !== undefined);
-  const target = options.report === undefined ? undefined : reportTarget(options.report);
+  const file = options.report === true ? DEFAULT_REPORT : options.report;
+  const target = file === undefined ? undefined : resolveOutputPath(REPORT_FILE, file, undefined);
   const { paths, refused } = await findStores(given);
   const owners = new Map(paths.map((path) => [path, ownerOf(path)]));
   const level = options.logLevel ?? COMMAND_OPTIONS.logLevel.default;
@@ -96,44 +88,41 @@ export async function runFleet(
   const exitCode = worstExit(results);
   const durationMs = Math.round(performance.now() - startedAt);
   const stores = results.map(({ error: _, ...result }) => result); // it is part of the output
-  const toRunnable = (path: string, text: string): string =>
-    asRunnable(text, env, { dbPath: path, backupDir: options['backup.folder'], store: path });
-  const facts = { results, durationMs, generatedAt: now() };
-  const report = target === undefined ? {} : await writeReport(target, call, facts, toRunnable);
-  if (options.json)
-    stdout.write(toJson({ command, exitCode, durationMs, stores, ...report }, (hint) => hint));
+  const backupDir = options['backup.folder'];
+  const toRunnable: ToRunnable = (path) => (text) =>
+    asRunnable(text, env, { dbPath: path, backupDir, store: path });
+  const facts = { command, results, durationMs, generatedAt: now() };
+  const report = target === undefined ? undefined : await writeReport(target, lang, facts, toRunnable);
+  if (options.json) stdout.write(toJson({ command, exitCode, durationMs, stores, report }, (hint) => hint));
   else {
-    printLines(stdout, fleetText(results, durationMs, translate, toRunnable));
-    if (report.report) printLines(stdout, renderLines(reportLines(report.report), translate));
+    const text = fleetText(results, durationMs, translate, toRunnable);
+    printLines(stdout, renderLines([...text, ...(report ? reportLines(report) : [])], presenter));
   }
   return exitCode;
 }
 
-/** Returns the result of a store that was not opened. */
-function refusedStore(path: string, { code, message, hint, exitCode, texts }: BackfillError): StoreResult {
-  const output = { error: { code, message, hint, exitCode } };
-  return { path, exitCode, durationMs: 0, output, error: { code, ...texts } };
-}
+const refusedStore = (path: string, error: BackfillError): StoreResult => ({
+  path,
+  exitCode: error.exitCode,
+  durationMs: 0,
+  output: { error },
+  error: { code: error.code, ...error.texts },
+});
 
-const reportTarget = (given: string | true): string =>
-  resolveOutputPath(REPORT_FILE, given === true ? DEFAULT_REPORT : given, undefined);
+/** Returns what makes the commands in a text about a store runnable. */
+type ToRunnable = (path: string) => (text: string) => string;
 
-/** Writes one page about all stores. */
 async function writeReport(
   target: string,
-  { command, lang }: FleetCall,
-  facts: Omit<FleetFacts, 'command'>,
-  toRunnable: (path: string, text: string) => string,
-): Promise<{ readonly report?: ReportResult }> {
+  lang: Lang,
+  facts: FleetFacts,
+  toRunnable: ToRunnable,
+): Promise<ReportResult> {
   const { fleetPage } = await import('../report/fleet-page.js');
   const { renderContext } = await import('../report/elements.js');
-  const text = fleetPage(
-    { command, ...facts },
-    await renderContext(lang),
-    (path) => (hint) => toRunnable(path, hint),
-  );
+  const text = fleetPage(facts, await renderContext(lang), toRunnable);
   writeAtomically(REPORT_FILE, target, text);
-  return { report: { path: target, bytes: Buffer.byteLength(text) } };
+  return { path: target, bytes: Buffer.byteLength(text) };
 }
 
 function refuseForFleet(command: string, argv: readonly string[], isEmbedded: boolean): void {
@@ -152,28 +141,25 @@ function fleetText(
   results: readonly StoreResult[],
   durationMs: number,
   translate: Translate,
-  toRunnable: (path: string, text: string) => string,
-): Lines {
-  const outcome = (code: number): string => translate(msg(exitLabel(code)));
+  toRunnable: ToRunnable,
+): ResultText {
   const others = results.filter(({ exitCode }) => exitCode !== EXIT.done);
-  const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }) => {
+  const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }): ResultText => {
     const details = error
-      ? errorLines({ code: error.code, texts: error }, translate).map((line) =>
-          toRunnable(path, line).replace(/^(?! {2})/, '  '),
-        )
+      ? errorLines({ code: error.code, texts: error }, translate)
+          .map(toRunnable(path))
+          .map((line) => line.replace(/^(?! {2})/, '  '))
       : [];
-    return [`${path}${translate(msg(': '))}${outcome(exitCode)}`, ...details];
+    return [[path, msg(': '), msg(exitLabel(exitCode))], ...details];
   });
-  const counts = countByExit(results).map(([code, stores]) => [outcome(code), count(stores)]);
   const hidden = others.length - MAX_SHOWN;
   return [
     ...lines,
-    ...(hidden > 0
-      ? [translate(msg('… and {stores} more: --json lists all', { stores: count(hidden) }))]
-      : []),
-    ...table([msg('outcome'), msg('stores')].map(translate), counts),
-    translate(
-      msg('{stores} stores in {duration}', { stores: count(results.length), duration: duration(durationMs) }),
-    ),
+    hidden > 0 && msg('… and {stores} more: --json lists all', { stores: count(hidden) }),
+    {
+      heads: [msg('outcome'), msg('stores')],
+      rows: countByExit(results).map(([code, stores]) => [msg(exitLabel(code)), count(stores)]),
+    },
+    msg('{stores} stores in {duration}', { stores: count(results.length), duration: duration(durationMs) }),
   ];
 }

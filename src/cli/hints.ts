@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
-import type { StoreAddress, StoreFlags } from '../address.js';
+import { onPostgres, type StoreAddress, type StoreFlags } from '../address.js';
 import { expandHome } from '../db/path.js';
-import { onPostgres } from '../server-hints.js';
 import { shellWord } from '../shell.js';
 
 /** Options of a call that the commands in its hints need. */

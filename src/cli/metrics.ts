@@ -1,5 +1,9 @@
+import type { StoreAddress } from '../address.js';
+import { locateStore } from '../db/path.js';
+import { toBackfillError } from '../errors.js';
+import type { Message } from '../messages/message.js';
 import type { MigratorEvent } from '../migrate/options.js';
-import type { OutputFileKind } from '../safety/output-file.js';
+import { type OutputFileKind, resolveOutputPath, writeAtomically } from '../safety/output-file.js';
 import { scrub } from '../secrets.js';
 import { visible } from '../visible.js';
 
@@ -7,7 +11,7 @@ import { visible } from '../visible.js';
 const WRITE_EVERY_MS = 15_000;
 
 /** The metrics file. It contains no values of rows, so other users may read it. */
-export const METRICS_FILE: OutputFileKind = {
+const METRICS_FILE: OutputFileKind = {
   what: 'metrics file',
   signature: '# HELP umzug_backfill_',
   mode: 0o644,
@@ -32,6 +36,8 @@ const HELP = {
 /** Upper bounds of the histogram's buckets, in seconds. */
 const BUCKETS = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, Number.POSITIVE_INFINITY];
 
+type Metric = keyof typeof HELP;
+
 type Labels = Readonly<Record<string, string>>;
 
 /**
@@ -44,26 +50,22 @@ const labelText = (labels: Labels): string => {
   return `{${Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`)}}`;
 };
 
-/** Collects what a command does, and writes it as Prometheus text. */
-export interface Metrics {
-  /** Receives every event. */
-  onEvent(event: MigratorEvent): void;
-  /** Writes the file at the end of a command. */
-  end(command: string, exitCode: number): void;
-}
-
 /**
- * Returns the metrics of one command, for the textfile collector of the Prometheus node exporter.
+ * Opens the metrics file of a command, for the textfile collector of the Prometheus node exporter. `onEvent` receives every event, `end` the end
+ * of the command.
  *
- * @param write writes the file; does not throw
+ * @param given path of the file
+ * @param warn called if it cannot be written in the end: the command does not fail
+ * @throws {BackfillError} as `resolveOutputPath`, or if there is no store
  * @see https://github.com/prometheus/node_exporter#textfile-collector
  */
-export function collectMetrics(write: (text: string) => void): Metrics {
-  const names = Object.keys(HELP) as (keyof typeof HELP)[];
+export function openMetrics(given: string, store: StoreAddress, warn: (text: Message) => void) {
+  const path = resolveOutputPath(METRICS_FILE, given, store.postgres ? undefined : locateStore(store.path));
+  const names = Object.keys(HELP) as Metric[];
   const samples = new Map(names.map((name) => [name, new Map<string, number>()]));
-  const set = (name: keyof typeof HELP, labels: Labels, value: number, suffix = ''): void =>
+  const set = (name: Metric, labels: Labels, value: number, suffix = ''): void =>
     void samples.get(name)?.set(suffix + labelText(labels), value);
-  const add = (name: keyof typeof HELP, labels: Labels, value: number, suffix = ''): void =>
+  const add = (name: Metric, labels: Labels, value: number, suffix = ''): void =>
     set(name, labels, (samples.get(name)?.get(suffix + labelText(labels)) ?? 0) + value, suffix);
   const startedAt = performance.now();
   let writtenAt = startedAt;
@@ -108,16 +110,20 @@ export function collectMetrics(write: (text: string) => void): Metrics {
       `# TYPE umzug_backfill_${name} ${name === 'batch_duration_seconds' ? 'histogram' : 'gauge'}`,
       ...[...values].map(([key, value]) => `umzug_backfill_${name}${key} ${value}`),
     ]);
-    write(`${metricLines.join('\n')}\n`);
+    try {
+      writeAtomically(METRICS_FILE, path, `${metricLines.join('\n')}\n`);
+    } catch (error) {
+      warn(toBackfillError(error, 'while writing the metrics file').texts.message);
+    }
   };
   return {
-    onEvent(event) {
+    onEvent(event: MigratorEvent): void {
       count(event);
       if (event.event !== 'batch_committed' || performance.now() - writtenAt < WRITE_EVERY_MS) return;
       writtenAt = performance.now();
       save();
     },
-    end(command, exitCode) {
+    end(command: string, exitCode: number): void {
       set('command_exit_code', { command }, exitCode);
       set('command_duration_seconds', { command }, (performance.now() - startedAt) / 1000);
       set('command_end_timestamp_seconds', { command }, Date.now() / 1000);

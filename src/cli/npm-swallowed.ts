@@ -1,16 +1,7 @@
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
-
-/** An option of the command line. */
-export interface KnownOption {
-  /** Its name without dashes, such as `batch-size`. */
-  readonly name: string;
-  /** Whether a word can be the option's value; undefined for a flag. */
-  readonly takes?: (word: string) => boolean;
-  /** As `takes`, for an option whose value is optional. */
-  readonly mayTake?: (word: string) => boolean;
-}
+import { KNOWN_FLAGS, type KnownFlag } from './options.js';
 
 /** npm completes `--to` to its only setting that starts with it. */
 const NPM_ALIASES: Readonly<Record<string, string>> = { to: 'token_description' };
@@ -29,24 +20,22 @@ const CONSENT_FLAGS = new Set(['yes', 'allow-triggers']);
  * `up` to the script, and would migrate for real. npm removes misspelt options too.
  *
  * @param argv arguments that the script received
- * @param options options of the command line
- * @param commands names of its commands
+ * @param commands names of the commands
  * @throws {BackfillError} `NPM_KEPT_OPTION` with the corrected command
  * @see https://docs.npmjs.com/cli/v11/commands/npm-run (arguments after `--`)
  */
 export function refuseNpmKeptOptions(
   argv: readonly string[],
   env: NodeJS.ProcessEnv,
-  options: readonly KnownOption[],
   commands: readonly string[],
 ): void {
   if (env.npm_lifecycle_event === undefined) return;
-  const settings = options.map(({ name }) => settingOf(name));
-  const kept = options.flatMap((option) => {
+  const settings = KNOWN_FLAGS.map(({ name }) => settingOf(name));
+  const kept = KNOWN_FLAGS.flatMap((option) => {
     const value = keptValue(option.name, env, settings);
     const isGiven = argv.some((word) => word === `--${option.name}` || word.startsWith(`--${option.name}=`));
     // A flag that is off, for example by `yes=false` in an .npmrc, was not passed.
-    const isOff = option.takes === undefined && (value === '' || value === 'false');
+    const isOff = (option.takes === undefined || option.isOptional) && (value === '' || value === 'false');
     // npx has its own --yes, before the name of the package.
     const isNpx = option.name === 'yes' && env.npm_command === 'exec';
     return value === undefined || isOff || isNpx || isGiven ? [] : [{ ...option, value }];
@@ -59,13 +48,12 @@ export function refuseNpmKeptOptions(
   // npm leaves the value of an unknown option among the arguments, and sets the option to `true`. Options that accept few values choose
   // theirs first, those with an optional value last.
   const byChoice = [...kept].sort((a, b) => ambiguity(a) - ambiguity(b));
-  const restored = byChoice.flatMap(({ name, takes, mayTake, value }) => {
+  const restored = byChoice.flatMap(({ name, takes, isOptional, value }) => {
     if (CONSENT_FLAGS.has(name)) return [];
-    const fits = takes ?? mayTake;
-    if (fits === undefined) return [`--${name}`];
+    if (takes === undefined) return [`--${name}`];
     if (value !== 'true') return [`--${name}=${shellWord(value)}`];
-    const stray = words.findLastIndex(fits);
-    if (stray < 0) return takes ? [`--${name}`, 'VALUE'] : [`--${name}`];
+    const stray = words.findLastIndex(takes);
+    if (stray < 0) return isOptional ? [`--${name}`] : [`--${name}`, 'VALUE'];
     return [`--${name}`, ...words.splice(stray, 1).map(shellWord)];
   });
   const corrected = [...first, ...words].map(shellWord).concat(restored).join(' ');
@@ -95,7 +83,8 @@ function withoutScript(argv: readonly string[], script: string): string[] {
 }
 
 /** Ranks an option by how many values it accepts; strict options choose first. */
-const ambiguity = ({ takes, mayTake }: KnownOption): number => (mayTake ? 2 : takes?.('any word') ? 1 : 0);
+const ambiguity = ({ takes, isOptional }: KnownFlag): number =>
+  isOptional ? 2 : takes?.('any word') ? 1 : 0;
 
 /** Returns npm's name for an option: `--no-backup` turns its setting `backup` off. */
 const settingOf = (name: string): string => name.replace(/^no-/, '').replaceAll('-', '_');

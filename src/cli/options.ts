@@ -1,14 +1,12 @@
-import { type Command, Option as CommanderOption } from 'commander';
+import { type Command, type CommanderError, Option as CommanderOption } from 'commander';
 import type { StoreAddress } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { refuseWorkers } from '../engine/run-options.js';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { BACKUP_OPTIONS, RUN_OPTIONS, type RunSettings } from '../option-table.js';
-import { type Option, type OptionTable, usualOf, type ValuesOf } from '../options.js';
-import type { KnownOption } from './npm-swallowed.js';
-import { invalidArgument } from './usage.js';
+import { type Kind, type Option, type OptionTable, usualOf, type ValuesOf } from '../options.js';
 
 const FLAGS = {
   ...COMMAND_OPTIONS,
@@ -58,16 +56,22 @@ export const SINGLE_STORE_FLAGS: readonly string[] = ROWS.flatMap(([, row]) =>
   row.isSingle ? nameOf(row) : [],
 );
 
-/** Flags by name, with the values that they accept. */
-export const KNOWN_FLAGS: readonly KnownOption[] = ROWS.flatMap(([, { flag, kind }]) => {
+/** A flag of the command line. */
+export interface KnownFlag {
+  /** Its name without dashes, such as `batch-size`. */
+  readonly name: string;
+  /** Whether a word can be its value; absent if it takes none. */
+  readonly takes?: (word: string) => boolean;
+  /** Whether the value may be left out. */
+  readonly isOptional?: boolean;
+}
+
+/** All flags. */
+export const KNOWN_FLAGS: readonly KnownFlag[] = ROWS.flatMap(([, { flag, kind }]) => {
   if (flag === undefined) return [];
   const [name = '', argument] = flag.slice(2).split(' ');
   const takes = (word: string): boolean => kind.parse?.(word) !== undefined;
-  return argument === undefined
-    ? { name }
-    : argument.startsWith('<')
-      ? { name, takes }
-      : { name, mayTake: takes };
+  return argument === undefined ? { name } : { name, takes, isOptional: argument.startsWith('[') };
 });
 
 /** The name of a flag without its argument, such as `--batch-size`. */
@@ -75,11 +79,15 @@ function nameOf({ flag }: Option): string {
   return flag?.split(' ')[0] ?? '';
 }
 
-/** Returns the value of a flag, read from the arguments without commander, which may be what failed. */
-export function given(argv: readonly string[], flag: string): string | undefined {
-  const at = argv.indexOf(flag);
-  return at >= 0 ? argv[at + 1] : argv.find((word) => word.startsWith(`${flag}=`))?.slice(flag.length + 1);
-}
+/** Returns the values of a flag, read from the arguments without commander, which may be what failed. */
+export const givenAll = (argv: readonly string[], flag: string): readonly string[] =>
+  argv.flatMap((word, i) =>
+    word === flag ? (argv[i + 1] ?? []) : word.startsWith(`${flag}=`) ? word.slice(flag.length + 1) : [],
+  );
+
+/** Returns the value of a flag, as {@link givenAll}: the last one, as commander does. */
+export const given = (argv: readonly string[], flag: string): string | undefined =>
+  givenAll(argv, flag).at(-1);
 
 /** An embedding program, which replaces the config file. */
 export interface Embedding {
@@ -136,4 +144,52 @@ export function refuseOtherOptions(options: CliOptions, { postgres }: StoreAddre
       msg('Remove it: a PostgreSQL database is backed up with its own tools'),
     );
   }
+}
+
+const usage = (message: Message, options?: { readonly cause: unknown }): BackfillError =>
+  new BackfillError('USAGE', message, msg('Run umzug-backfill --help, or the command with --help'), options);
+
+const invalidArgument = (flag: string, { expected }: Kind, value: string): BackfillError =>
+  usage(msg('Expected `{option}` to be {expected}, got `{value}`', { option: flag, expected, value }));
+
+/** Returns the error for a call that commander rejected. */
+export const usageError = (error: CommanderError, argv: readonly string[]): BackfillError =>
+  usage(messageOf(error, argv), { cause: error });
+
+/** Messages of commander by its code: what they name is in quotes. */
+function messageOf({ code, message }: CommanderError, argv: readonly string[]): Message {
+  const [first = '', second = ''] = [...message.matchAll(/'(.*?)'/gs)].map(([, name = '']) => name);
+  switch (code) {
+    case 'commander.unknownOption':
+      return withSimilar(msg("Unknown option '{option}'", { option: first }), message);
+    case 'commander.unknownCommand':
+      return withSimilar(msg("Unknown command '{command}'", { command: first }), message);
+    case 'commander.optionMissingArgument':
+      return msg("Option '{option}' argument missing", { option: first });
+    case 'commander.missingArgument':
+      return msg("Argument '{argument}' missing", { argument: first });
+    case 'commander.conflictingOption':
+      return msg("Option '{option}' cannot be used with option '{other}'", { option: first, other: second });
+    case 'commander.excessArguments': {
+      const [maximum, got] = message.match(/\d+(?= argument|\.$)/g) ?? [];
+      return msg("Too many arguments for '{command}': maximum {maximum}, got {got}", {
+        command: first,
+        maximum,
+        got,
+      });
+    }
+    default: {
+      const words = argv.filter((word) => !word.startsWith('-'));
+      return words.length > 1
+        ? msg("Unknown command '{command}'", { command: words.at(-1) })
+        : msg('No command is given');
+    }
+  }
+}
+
+function withSimilar(unknown: Message, message: string): Message {
+  const similar = /\(Did you mean (?:one of )?(.*)\?\)$/s.exec(message)?.[1];
+  return similar === undefined
+    ? unknown
+    : msg('{message} (Did you mean {names}?)', { message: unknown, names: similar.split(', ') });
 }

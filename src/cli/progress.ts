@@ -15,62 +15,38 @@ const CLEARED = '\r\u001b[2K';
 /** Widest bar, in characters, the least that is still drawn, and the width of a terminal from which on it has its place. */
 const [BAR_MOST, BAR_LEAST, BAR_FROM] = [30, 10, 60];
 
-/** Options of {@link progressView}. */
-export interface ProgressOptions {
-  readonly stream: OutputStream;
-  readonly env: NodeJS.ProcessEnv;
-  /** Takes a line of the log, where there is no terminal. */
-  readonly log: (progress: Progress) => void;
-}
-
-/** Shows the progress of a command. Receives every event. */
-export interface ProgressView {
-  /** Clears the bar before a line of the log. */
-  clearLine(): void;
-  /** Shows what the event changes. To be called for every event, when it has been logged. */
-  onEvent(event: MigratorEvent): void;
-}
-
 /**
  * Shows how far a loop of batches is: on a terminal as a bar, elsewhere, and where `CI` or `TERM=dumb` is set, as a line of
  * the log every five seconds. The bar is cleared before each line of the log, and at the end.
+ *
+ * @param log takes a line of the log, where there is no terminal
+ * @returns `clearLine` clears the bar before a line of the log; `onEvent` is to be called for every event, when it has been logged
  */
-export function progressView({ stream, env, log }: ProgressOptions): ProgressView {
+export function progressView(
+  stream: OutputStream,
+  env: NodeJS.ProcessEnv,
+  log: (progress: Progress) => void,
+) {
   const tracker = new ProgressTracker();
-  const isTerminal = stream.isTTY && !env.CI && env.TERM !== 'dumb';
-  return isTerminal ? barView(tracker, stream) : logView(tracker, log);
-}
-
-function logView(tracker: ProgressTracker, log: (progress: Progress) => void): ProgressView {
-  let lastMs = performance.now();
-  return {
-    clearLine() {},
-    onEvent(event) {
-      const progress = tracker.onEvent(event);
-      if (event.event === 'batches_started') lastMs = performance.now();
-      if (!progress || performance.now() - lastMs < LOG_EVERY_MS) return;
-      lastMs = performance.now();
-      log(progress);
-    },
-  };
-}
-
-function barView(tracker: ProgressTracker, stream: OutputStream): ProgressView {
-  let drawnMs: number | undefined;
+  const isBar = stream.isTTY && !env.CI && env.TERM !== 'dumb';
+  let shownMs = isBar ? undefined : performance.now();
   const clearLine = (): void => {
-    if (drawnMs !== undefined) stream.write(CLEARED);
-    drawnMs = undefined;
+    if (!isBar) return;
+    if (shownMs !== undefined) stream.write(CLEARED);
+    shownMs = undefined;
   };
-  return {
-    clearLine,
-    onEvent(event) {
-      const progress = tracker.onEvent(event);
-      if (event.event === 'batches_finished') clearLine();
-      if (!progress || (drawnMs !== undefined && performance.now() - drawnMs < DRAW_EVERY_MS)) return;
-      drawnMs = performance.now();
-      stream.write(CLEARED + barText(progress, stream.columns || 80));
-    },
+  const onEvent = (event: MigratorEvent): void => {
+    const progress = tracker.onEvent(event);
+    if (event.event === 'batches_started' && !isBar) shownMs = performance.now();
+    if (event.event === 'batches_finished') clearLine();
+    if (!progress) return;
+    const everyMs = isBar ? DRAW_EVERY_MS : LOG_EVERY_MS;
+    if (shownMs !== undefined && performance.now() - shownMs < everyMs) return;
+    shownMs = performance.now();
+    if (isBar) stream.write(CLEARED + barText(progress, stream.columns || 80));
+    else log(progress);
   };
+  return { clearLine, onEvent };
 }
 
 /**
@@ -78,7 +54,7 @@ function barView(tracker: ProgressTracker, stream: OutputStream): ProgressView {
  *
  * @param columns width of the terminal
  */
-export function barText(progress: Partial<Progress>, columns: number): string {
+function barText(progress: Partial<Progress>, columns: number): string {
   const { percent = 0, rows = 0, rowsPerSecond = 0, etaSeconds, batchRows = 0, skippedCells = 0 } = progress;
   const isDown = progress.direction === 'down';
   const parts = [

@@ -1,75 +1,38 @@
 import type { RevertResult } from '../engine/batch.js';
 import type { ValuesLeft } from '../engine/run-options.js';
-import type { BackfillError, ErrorTexts } from '../errors.js';
 import { bytes, count, duration } from '../format.js';
-import type { Translate } from '../messages/lang.js';
-import { english, type Message, msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import type { RunResult, SizeChange } from '../migrate/change.js';
 import type { Plan, PlannedFill, PlannedStep } from '../migrate/plan.js';
+import type { ReportResult } from '../report/report.js';
 import type { Backup } from '../safety/backup.js';
-import { scrub } from '../secrets.js';
 import { shellWord } from '../shell.js';
 import type { Verification } from '../verify/verify.js';
-import { visible } from '../visible.js';
-import type { CommandResult, Presenter } from './cli.js';
-import type { Lines } from './print.js';
-import { remainingWidth, table } from './table.js';
+import type { CommandResult } from './cli.js';
+import { type Line, prefixed, type ResultLines, type ResultText, type Table } from './print.js';
 
-/** A part of a line: a message, or text that is the same in every language. */
-type Part = string | Message;
-
-/** A line of a result, from one part or several. */
-export type Line = Part | readonly Part[];
-
-/** Renders lines in the reader's language. */
-export const renderLines = (lines: readonly Line[], translate: Translate): Lines =>
-  lines.map((line) =>
-    [line]
-      .flat()
-      .map((part: Part) => (typeof part === 'string' ? part : translate(part)))
-      .join(''),
-  );
-
-/** A {@link BackfillError}, or one from another process. */
-type ShownError = { readonly code: string; readonly texts: ErrorTexts };
-
-/** Returns the lines of an error: code and message, and the hint. */
-export function errorLines(error: ShownError, translate: Translate = english): Lines {
-  const { message, hint } = error.texts;
-  const shown = (told: Message): string => visible(scrub(translate(told)));
-  return [`${error.code}: ${shown(message)}${translate(msg('.'))}`, `  → ${shown(hint)}`];
-}
-
-/** Returns the JSON of an error. */
-export function errorJson({ code, message, hint, exitCode }: BackfillError): Record<string, unknown> {
-  return { code, message, hint, exitCode };
-}
-
-/** Returns a verification as a table with a row per finding. */
-export function verificationText(
-  { backfill, verdict, checks, durationMs }: Verification,
-  { translate, columns }: Presenter,
-): readonly Line[] {
-  const rows = checks.flatMap(({ texts: { title }, findings }, number) =>
-    findings.map(({ verdict: found, texts, sampleKeys }, i) => [
-      i === 0 ? `${number + 1} ${translate(title)}` : '',
-      translate(msg(found)),
-      `${translate(texts.text)}${sampleKeys ? `${translate(msg(': '))}${sampleKeys.join(', ')}` : ''}`,
-    ]),
-  );
-  // Below the table, because a command with the path of the store can be longer than a line.
-  const hints = checks.flatMap(({ texts: { title, hint } }, number) =>
-    hint ? [`${number + 1} ${translate(title)} → ${translate(hint)}`] : [],
-  );
-  const heads = [msg('check'), msg('verdict'), msg('finding')].map(translate);
+/** Returns the lines of a verification: a table with a row per finding, and the hints. */
+export function verificationText({ backfill, verdict, checks, durationMs }: Verification): ResultText {
+  const titled = checks.map((check, i) => ({ check, title: [`${i + 1} `, check.texts.title] }));
   return [
     msg('Verification of {backfill}: {verdict} ({duration})', {
       backfill,
       verdict: msg(verdict),
       duration: duration(durationMs),
     }),
-    ...table(heads, rows, [17, 9, remainingWidth(30, columns)]),
-    ...hints,
+    {
+      heads: [msg('check'), msg('verdict'), msg('finding')],
+      rows: titled.flatMap(({ check, title }) =>
+        check.findings.map(({ verdict: found, texts, sampleKeys }, i) => [
+          i === 0 ? [title] : '',
+          msg(found),
+          [[texts.text, ...(sampleKeys ? [msg(': '), sampleKeys.join(', ')] : [])]],
+        ]),
+      ),
+      widths: [17, 9],
+    },
+    // Below the table, because a command with the path of the store can be longer than a line.
+    ...titled.flatMap(({ check: { texts }, title }) => (texts.hint ? [[...title, ' → ', texts.hint]] : [])),
   ];
 }
 
@@ -77,7 +40,7 @@ export function verificationText(
 const VACUUM_FROM = 1 / 5;
 
 /** Returns how the size of the store changed, and whether VACUUM is worthwhile. */
-function sizeText({ before, after }: SizeChange): readonly Part[] {
+function sizeText({ before, after }: SizeChange): Line {
   const change = after.bytes - before.bytes;
   const values = { change: bytes(Math.abs(change)), size: bytes(after.bytes), free: bytes(after.freeBytes) };
   if (after.pageBytes === 0) {
@@ -107,92 +70,61 @@ function sizeText({ before, after }: SizeChange): readonly Part[] {
 }
 
 /** Returns where the backup is, and the command that restores it. */
-function backupText({ path, bytes: size, isChecked }: Backup): readonly Line[] {
+function backupText({ path, bytes: size, isChecked }: Backup): ResultLines {
   return [
     msg('Backup: {path} ({size}). To restore it: umzug-backfill restore {file}', {
       path,
       size: bytes(size),
       file: shellWord(path),
     }),
-    ...(isChecked
-      ? []
-      : [
-          [
-            '  ',
-            msg(
-              'Integrity not checked: the schema uses functions or collations that only the application provides.',
-            ),
-          ],
-        ]),
+    !isChecked && [
+      '  ',
+      msg(
+        'Integrity not checked: the schema uses functions or collations that only the application provides.',
+      ),
+    ],
   ];
 }
 
-/** Returns the lines of a result: drift, warnings, changes, verdicts, size. */
-function outcomeText(lines: readonly Line[], outcome: RunResult, presenter: Presenter): readonly Line[] {
-  return [
+/** Returns the result of a command that was run: warnings, what it did, verdicts, size. */
+export function runResult<Outcome extends RunResult>(lines: ResultLines, outcome: Outcome) {
+  const { error, ...json } = outcome;
+  const text: ResultText = [
     ...warningLines(outcome),
     ...(outcome.backup ? backupText(outcome.backup) : []),
     ...lines,
-    ...outcome.verifications.flatMap((made) => verificationText(made, presenter)),
+    ...outcome.verifications.flatMap(verificationText),
     ...(outcome.removedBackups ?? []).map((path) => msg('Removed an old backup: {path}', { path })),
-    ...(outcome.size ? [sizeText(outcome.size)] : []),
+    outcome.size && sizeText(outcome.size),
   ];
+  return { json, text, error };
 }
 
 const warningLines = ({ drifts, warnings }: Pick<Plan, 'drifts' | 'warnings'>): readonly Line[] =>
   [...warnings, ...drifts.map(({ texts }) => texts.text)].map((text) => msg('warning: {text}.', { text }));
 
-/** Returns the JSON of a result. */
-export function outcomeJson<Outcome extends RunResult>(
-  command: string,
-  outcome: Outcome,
-): Record<string, unknown> {
-  const { error, ...rest } = outcome;
-  return { command, ...rest, ...(error ? { error: errorJson(error) } : {}) };
-}
-
-/** Returns the result of a command that was run. */
-export function runResult(
-  command: string,
-  lines: readonly Line[],
-  outcome: RunResult,
-  presenter: Presenter,
-): CommandResult {
-  return {
-    json: outcomeJson(command, outcome),
-    text: outcomeText(lines, outcome, presenter),
-    error: outcome.error,
-  };
-}
-
 /** Returns the result of a dry run. */
-export const planResult = (command: string, plan: Plan, { translate }: Presenter): CommandResult => ({
-  json: { command, dryRun: true, ...plan },
-  text: planText(command, plan, translate),
+export const planResult = (command: string, plan: Plan): CommandResult => ({
+  json: { dryRun: true, ...plan },
+  text: [...warningLines(plan), ...planText(command, plan)],
 });
 
-function planText(command: string, plan: Plan, translate: Translate): readonly Line[] {
-  const warnings = warningLines(plan);
-  if (plan.steps.length === 0 && plan.unverified.length === 0)
-    return [...warnings, msg('Dry run of `{command}`: nothing to do.', { command })];
+function planText(command: string, { steps, unverified, backup }: Plan): ResultText {
+  if (steps.length === 0 && unverified.length === 0)
+    return [msg('Dry run of `{command}`: nothing to do.', { command })];
   return [
-    ...warnings,
     msg('Dry run of `{command}`: nothing was written. It would do this:', { command }),
-    ...(plan.backup
-      ? [
-          msg('a backup first: {size} in {folder}', {
-            size: bytes(plan.backup.bytes),
-            folder: plan.backup.folder,
-          }),
-        ]
-      : []),
-    ...plan.steps.flatMap((step): readonly Line[] => [
-      ...plannedStepLines(step, translate),
-      ...(command === 'down' && step.statements.length === 0 && step.cells === undefined
-        ? [['  ', msg('nothing: it created nothing')]]
-        : []),
-    ]),
-    ...plan.unverified.map((name) => msg('{name}: verify what an earlier run filled', { name })),
+    backup !== null &&
+      msg('a backup first: {size} in {folder}', { size: bytes(backup.bytes), folder: backup.folder }),
+    ...steps.flatMap(
+      (step): ResultText => [
+        ...plannedStepText(step),
+        command === 'down' &&
+          step.statements.length === 0 &&
+          step.cells === undefined && ['  ', msg('nothing: it created nothing')],
+      ],
+    ),
+    ...unverified.map((name) => msg('{name}: verify what an earlier run filled', { name })),
   ];
 }
 
@@ -210,26 +142,20 @@ const inColumns = (cells: Readonly<Record<string, number>>): readonly Message[] 
 export const skipTexts = (skips: Readonly<Record<string, number>>): readonly string[] =>
   Object.entries(skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
 
-function plannedStepLines(planned: PlannedStep, translate: Translate): readonly Line[] {
-  const { step, statements, fill, cells, dependsOn } = planned;
-  const lines: readonly Message[] = [
+function plannedStepText({ step, statements, fill, cells, dependsOn }: PlannedStep): ResultText {
+  const lines = [
     ...statements.map(({ sql, lockMs }) =>
       msg('{sql}   (write lock: about {duration})', { sql: inOneLine(sql), duration: duration(lockMs) }),
     ),
-    ...(dependsOn === undefined
-      ? []
-      : [msg('known after {step} is applied, which may create what it needs', { step: dependsOn })]),
+    dependsOn !== undefined &&
+      msg('known after {step} is applied, which may create what it needs', { step: dependsOn }),
     ...(cells ? revertLines(cells) : []),
     ...(fill ? fillLines(fill) : []),
   ];
-  return [
-    step,
-    ...lines.map((line): Line => ['  ', line]),
-    ...(fill && fill.samples.length > 0 ? sampleTable(fill, translate) : []),
-  ];
+  return [step, ...prefixed(['  '], lines), fill && fill.samples.length > 0 && sampleTable(fill)];
 }
 
-function fillLines(fill: PlannedFill): readonly Message[] {
+function fillLines(fill: PlannedFill): readonly (Message | undefined)[] {
   const skips = skipTexts(fill.skips);
   return [
     msg('{kind} run: {rows} rows in scope with a NULL, in {batches} batches, about {duration}', {
@@ -239,7 +165,7 @@ function fillLines(fill: PlannedFill): readonly Message[] {
       duration: duration(fill.expectedMs),
     }),
     msg('cells to fill: {cells}', { cells: inColumns(fill.cellsToFill) }),
-    ...(fill.valuesLeft ? [valuesLeftText(fill.valuesLeft)] : []),
+    fill.valuesLeft && valuesLeftText(fill.valuesLeft),
     skips.length > 0 ? msg('to skip: {skips}', { skips }) : msg('to skip: none'),
     msg('disk needed: about {size}, and briefly as much again for the journal', {
       size: bytes(fill.diskBytes),
@@ -253,26 +179,46 @@ function fillLines(fill: PlannedFill): readonly Message[] {
 const inOneLine = (sql: string): string => sql.trim().replace(/\s*\n\s*/g, ' ');
 
 /** Returns how many cells a `down` reverted, or would revert, and why it kept the others. */
-export function revertLines({ reverted, kept, underivable, gone }: RevertResult): readonly Message[] {
+export function revertLines({
+  reverted,
+  kept,
+  underivable,
+  gone,
+}: RevertResult): readonly (Message | false)[] {
   return [
     msg('{reverted} cells reverted, {kept} kept (they, or their sources, changed since)', {
       reverted: count(reverted),
       kept: count(kept),
     }),
-    ...(underivable > 0
-      ? [msg('{cells} cells kept (their values can no longer be derived)', { cells: count(underivable) })]
-      : []),
-    ...(gone > 0
-      ? [msg('{cells} cells of missing rows (deleted, or their key changed)', { cells: count(gone) })]
-      : []),
+    underivable > 0 &&
+      msg('{cells} cells kept (their values can no longer be derived)', { cells: count(underivable) }),
+    gone > 0 && msg('{cells} cells of missing rows (deleted, or their key changed)', { cells: count(gone) }),
   ];
 }
 
-function sampleTable({ samples, cellsToFill }: PlannedFill, translate: Translate): Lines {
+function sampleTable({ samples, cellsToFill }: PlannedFill): Table {
   const columns = Object.keys(cellsToFill);
-  const shown = (value: Message | undefined): string => (value ? translate(value) : '');
-  return table(
-    [translate(msg('key')), ...columns],
-    samples.map(({ key, values }) => [key, ...columns.map((name) => shown(values[name]))]),
-  );
+  return {
+    heads: [msg('key'), ...columns],
+    rows: samples.map(({ key, values }) => [key, ...columns.map((name) => values[name] ?? '')]),
+  };
+}
+
+/** Returns the lines about a report: its path, and the verdict of each backfill. */
+export function reportLines({ path, bytes: size, backfills, error }: ReportResult): readonly Line[] {
+  if (path === undefined) {
+    if (!error) return [msg('No report was written, because the run was stopped.')];
+    const { code, texts } = error;
+    return [msg('No report was written ({code}: {message}).', { code, message: texts.message })];
+  }
+  return [
+    msg('Report: {path} ({size}).', { path, size: bytes(size ?? 0) }),
+    ...(backfills ?? []).map(
+      ({ name, verdict }): Line => [
+        `  ${name}`,
+        msg(': '),
+        msg(verdict === 'none' ? 'not applied, or not verifiable' : verdict),
+      ],
+    ),
+  ];
 }

@@ -1,11 +1,11 @@
 import type { Store } from '../db/connection.js';
 import { identifier } from '../db/sql.js';
 import { findEach } from '../each.js';
+import { isStoreError } from '../engine-errors.js';
 import { BackfillError } from '../errors.js';
 import type { Key, KeySpan } from '../ledger/keys.js';
 import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
-import { isStoreError } from '../store-errors.js';
 import { expressionSql, type RowSql, rowSql } from './rows.js';
 
 /** Rows that are tried at once, before one by one. */

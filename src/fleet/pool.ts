@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { signalHandlers } from '../abort.js';
 import { type ErrorTexts, EXIT } from '../errors.js';
-import { english, msg } from '../messages/message.js';
+import { msg, type PlainText } from '../messages/message.js';
 
 /** A command to run on one store. */
 export interface StoreTask {
@@ -17,7 +18,6 @@ export interface StoreResult {
   readonly durationMs: number;
   /** JSON that the command printed; empty for a store that was not started. */
   readonly output: Readonly<Record<string, unknown>>;
-  /** The error that ended the command. */
   readonly error?: StoreError;
 }
 
@@ -26,13 +26,10 @@ export interface StoreError extends ErrorTexts {
   readonly code: string;
 }
 
-/** Options of {@link runPool}. */
-export interface PoolOptions {
+interface PoolOptions {
   readonly argv: readonly string[];
   readonly paths: readonly string[];
-  /** Maximum number of processes. */
   readonly concurrency: number;
-  /** Folder of the project. */
   readonly folder: string;
   readonly env: NodeJS.ProcessEnv;
   /** Returns the user that a process of root becomes permanently for a store; undefined if it stays root. */
@@ -65,15 +62,11 @@ export async function runPool({
   const queue = [...paths];
   const running = new Set<ChildProcess>();
   let stoppedBy: NodeJS.Signals | undefined;
-  const stop = (signal: NodeJS.Signals): void => {
+  const handlers = signalHandlers((signal) => {
     stoppedBy = signal;
-    removeHandlers();
     for (const child of running) child.kill(signal);
-  };
-  const removeHandlers = (): void => {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, stop);
-  };
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop);
+  });
+  handlers.add();
   const addResult = (result: StoreResult): void => {
     results.set(result.path, result);
     onResult(result);
@@ -125,7 +118,7 @@ export async function runPool({
   try {
     await Promise.all(Array.from({ length: Math.min(concurrency, paths.length) }, work));
   } finally {
-    removeHandlers();
+    handlers.remove();
   }
   return paths.map((path) => results.get(path) ?? workerLost(path, stoppedBy, null, 0));
 }
@@ -163,7 +156,6 @@ const isTold = (value: unknown, depth = 0): boolean => {
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;
 
-/** Returns the result of a store whose process has ended without one. */
 function workerLost(
   path: string,
   stoppedBy: NodeJS.Signals | undefined,
@@ -171,13 +163,40 @@ function workerLost(
   durationMs: number,
 ): StoreResult {
   if (stoppedBy) return { path, exitCode: STOPPED[stoppedBy] ?? EXIT.failed, durationMs, output: {} };
-  const message = msg(
-    'The process that worked on this store has ended ({how}); every committed batch is kept',
-    {
+  const error = {
+    code: 'WORKER_LOST',
+    message: msg('The process that worked on this store has ended ({how}); every committed batch is kept', {
       how: signal ?? 'exit',
-    },
-  );
-  const hint = msg('Run the same command again; it resumes where it stopped');
-  const output = { error: { code: 'WORKER_LOST', message: english(message), hint: english(hint) } };
-  return { path, exitCode: EXIT.failed, durationMs, output, error: { code: 'WORKER_LOST', message, hint } };
+    }),
+    hint: msg('Run the same command again; it resumes where it stopped'),
+  };
+  return { path, exitCode: EXIT.failed, durationMs, output: { error }, error };
 }
+
+/** Exit codes with their labels, worst first. */
+const OUTCOMES: readonly (readonly [exitCode: number, label: PlainText])[] = [
+  [EXIT.failed, 'failed'],
+  [EXIT.usage, 'failed'],
+  [EXIT.unverified, 'unverified'],
+  [EXIT.locked, 'locked'],
+  [EXIT.terminated, 'stopped'],
+  [EXIT.interrupted, 'stopped'],
+  [EXIT.pending, 'work pending'],
+  [EXIT.done, 'done'],
+];
+
+/** Counts the stores by exit code, worst first. */
+export const countByExit = (
+  results: readonly StoreResult[],
+): readonly (readonly [exitCode: number, stores: number])[] =>
+  OUTCOMES.map(
+    ([code]) => [code, results.filter(({ exitCode }) => exitCode === code).length] as const,
+  ).filter(([, stores]) => stores > 0);
+
+/** Returns the worst exit code of a fleet; 0 without results. */
+export const worstExit = (results: readonly StoreResult[]): number =>
+  countByExit(results)[0]?.[0] ?? EXIT.done;
+
+/** Returns a label for an exit code. */
+export const exitLabel = (exitCode: number): PlainText =>
+  OUTCOMES.find(([code]) => code === exitCode)?.[1] ?? 'failed';

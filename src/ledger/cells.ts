@@ -1,5 +1,5 @@
-import { countWhile } from '../bisect.js';
 import type { Store } from '../db/connection.js';
+import { countWhile } from '../each.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';

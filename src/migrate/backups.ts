@@ -7,6 +7,7 @@ import type { SqliteStore } from '../db/sqlite/store.js';
 import { isShared } from '../db/trust.js';
 import { someEach } from '../each.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
+import { isSqliteError } from '../engine-errors.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { type BackupRecord, type Ledger, openLedger, type WriteCommand } from '../ledger/ledger.js';
 import { msg } from '../messages/message.js';
@@ -23,7 +24,6 @@ import {
 import { type Digest, isDamage, removeWithSidecars } from '../safety/copy.js';
 import { isTrustedCopy } from '../safety/copy-trust.js';
 import { shellWord } from '../shell.js';
-import { isSqliteError } from '../store-errors.js';
 import type { MigratorOptions } from './options.js';
 import { backfillsOf, inSnapshot, type OpenSession, type Session } from './session.js';
 

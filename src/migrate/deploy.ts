@@ -1,13 +1,11 @@
 import { Worker } from 'node:worker_threads';
-import { isPostgresUrl, storeAddress } from '../address.js';
+import { isPostgresUrl, storeAddress, withKnownPlaces, withServerHints } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject } from '../config.js';
 import { BackfillError, type ErrorCode, type ErrorTexts, toBackfillError } from '../errors.js';
 import { DEPLOY_LOCK_TIMEOUT_MS, RUN_OPTIONS, type RunSettings } from '../option-table.js';
 import { checkOptions } from '../options.js';
-import { withKnownPlaces } from '../places.js';
 import { learnSecrets } from '../secrets.js';
-import { withServerHints } from '../server-hints.js';
 import type { TrustsCode } from '../steps/load.js';
 import type { PublicResult } from './change.js';
 import { refuseDuplicateSqlite } from './database.js';

@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
 import type { MigrateDownOptions, MigrateUpOptions, MigrationMeta } from 'umzug';
-import type { StoreAddress } from '../address.js';
+import { type StoreAddress, withServerHints } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import type { Project } from '../config.js';
 import { BackfillError, rootBackfillError } from '../errors.js';
@@ -10,7 +10,6 @@ import type { RunSettings } from '../option-table.js';
 import { checkOptions, refuseUnknownOptions } from '../options.js';
 import { DEFAULT_REPORT } from '../report/default-file.js';
 import type { ReportResult } from '../report/report.js';
-import { withServerHints } from '../server-hints.js';
 import { shellWord } from '../shell.js';
 import type { TrustsCode } from '../steps/load.js';
 import type { Verification } from '../verify/verify.js';
@@ -120,7 +119,7 @@ export function migratorOf({ load, address, settings }: MigratorParts): Migrator
     }
 
     override async runAsCLI(argv: string[] = process.argv.slice(2)): Promise<boolean> {
-      const { runInProcess } = await import('../cli/process.js');
+      const { runInProcess } = await import('../cli/main.js');
       const loadMigrator = async (trust: TrustsCode) => await this.#options(trust);
       const program = `node ${shellWord(relative(process.cwd(), process.argv[1] ?? ''))}`;
       const exitCode = await runInProcess(argv, { loadMigrator, program });

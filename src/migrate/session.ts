@@ -3,6 +3,7 @@ import type { Connection, Store, Transaction } from '../db/connection.js';
 import type { StoreConnector } from '../db/connector.js';
 import { absentColumns } from '../engine/inspect.js';
 import { sqliteConnector } from '../engine/sqlite/dialect.js';
+import { isStoreError } from '../engine-errors.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { type Ledger, openLedger, requireKnownFormat } from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';
@@ -11,7 +12,6 @@ import { msg } from '../messages/message.js';
 import { checkRequirements } from '../run/schema.js';
 import type { BackfillDefinition } from '../steps/define.js';
 import type { RequireStepDefinition, Step } from '../steps/step.js';
-import { isStoreError } from '../store-errors.js';
 import type { MigratorOptions } from './options.js';
 
 /** A store and its ledger, on a connection or in a transaction. */

@@ -79,7 +79,7 @@ ${body}</tbody></table></div>
 `;
 }
 
-/** A chart with its caption, its legend, and its data as a table. Title and caption are its label for screen readers. */
+/** A chart with its caption, its legend, and its data as a table. Title and caption are the chart's label for screen readers. */
 export interface Figure {
   readonly title: string;
   readonly caption: string;
@@ -88,7 +88,7 @@ export interface Figure {
   readonly data: Html;
 }
 
-/** Renders a chart with what belongs to it. */
+/** Renders a figure. */
 export function figure({ title, caption, legend, chart, data }: Figure, { say }: RenderContext): Html {
   const keys = legend?.map(
     ([series, name]) => html`<span class="legend"><span class="swatch ${series}"></span>${name}</span> `,

@@ -1,6 +1,5 @@
 import { EXIT } from '../errors.js';
-import type { StoreResult } from '../fleet/pool.js';
-import { countByExit, exitLabel } from '../fleet/summary.js';
+import { countByExit, exitLabel, type StoreResult } from '../fleet/pool.js';
 import { count, duration } from '../format.js';
 import type { Verification } from '../index.js';
 import { page, pageHeader } from './document.js';

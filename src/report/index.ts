@@ -1,10 +1,8 @@
-import { storeAddress } from '../address.js';
+import { storeAddress, withKnownPlaces, withServerHints } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject } from '../config.js';
 import type { TrustsCode } from '../index.js';
 import { checkOptions } from '../options.js';
-import { withKnownPlaces } from '../places.js';
-import { withServerHints } from '../server-hints.js';
 import { type RenderedReport, renderReport as render } from './report.js';
 
 export type { RenderedReport } from './report.js';

@@ -1,5 +1,5 @@
-import { countWhile } from '../bisect.js';
 import { identifier } from '../db/sql.js';
+import { countWhile } from '../each.js';
 import { scopeSql } from '../engine/rows.js';
 import type { BackfillStep, Session } from '../migrate/session.js';
 import { parseTimestamp } from '../verify/times.js';

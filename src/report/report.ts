@@ -97,9 +97,10 @@ export const checkTarget = ({ path: store, postgres }: MigratorOptions, path: st
 export async function reportAfter(
   options: MigratorOptions,
   path: string,
-  { verifications, error }: { verifications: readonly Verification[]; error?: BackfillError },
+  outcome: { readonly verifications: readonly Verification[]; readonly error?: BackfillError },
   how: ReportOptions = {},
 ): Promise<ReportResult> {
+  const { verifications, error } = outcome;
   if (error?.code === 'INTERRUPTED' || error?.code === 'TERMINATED') return {};
   try {
     return await report(options, path, { ...how, verifications });

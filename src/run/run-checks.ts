@@ -9,6 +9,7 @@ import { PROCESS_FAILED, takeThrown } from '../engine/process.js';
 import { partsSql, rowSql } from '../engine/rows.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { scanRows } from '../engine/scan.js';
+import { isStoreError } from '../engine-errors.js';
 import { BackfillError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -16,7 +17,6 @@ import type { RunRecord } from '../ledger/records.js';
 import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
-import { isStoreError } from '../store-errors.js';
 import { thrownText } from '../thrown.js';
 import type { Work } from './batches.js';
 

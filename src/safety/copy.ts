@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { backoffDelays } from '../db/connector.js';
 import { lstatOf, SIDECARS } from '../db/file.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
+import { isSqliteError } from '../engine-errors.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { msg } from '../messages/message.js';
-import { isSqliteError } from '../store-errors.js';
 
 /** Depth of a damage check: `quick` reads every page, `full` also compares each index with its table. */
 export type CheckDepth = 'quick' | 'full';

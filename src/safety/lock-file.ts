@@ -17,11 +17,11 @@ import { followOpen, type Ownership, SIDECARS, tryLink } from '../db/file.js';
 import type { StoreFiles } from '../db/path.js';
 import { connect } from '../db/sqlite/connection.js';
 import { isTrustedFile, isTrustedOwner } from '../db/trust.js';
+import { isSqliteError } from '../engine-errors.js';
 import { BackfillError, errnoOf, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
-import { isSqliteError } from '../store-errors.js';
 
 // The file of the run lock. Another user may own its folder, so neither its name nor its contents are trusted: it must be a plain file
 // with a trusted owner, and contain exactly our table.

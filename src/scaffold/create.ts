@@ -5,24 +5,47 @@ import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { isStepFile, refuseOthersCode, type TrustsCode } from '../steps/load.js';
 import { createFile, fileExists } from './new-file.js';
-import { nextName, stripNumber } from './numbering.js';
-import { STEP_TEMPLATES, type TemplateKind } from './templates.js';
 
-/** Options of {@link createStep}. */
-export interface CreateOptions extends TrustsCode {
-  readonly kind: TemplateKind;
-  /** Whether to write nothing. Default false. */
-  readonly dryRun?: boolean | undefined;
-  /** Time of a timestamp in the name. Default: now. */
-  readonly now?: Date;
-}
+/** Texts of new steps. Each runs unchanged on a store whose table has these names. */
+const STEP_TEMPLATES = {
+  schema: `import { defineSchemaStep } from 'umzug-backfill';
 
-/** The created step; with `dryRun`, the one that would be created. */
-export interface CreateResult {
-  readonly step: string;
-  readonly kind: TemplateKind;
-  /** Its file, relative to the project's folder. */
-  readonly file: string;
+// Creates missing columns and indexes; \`down\` drops exactly those that were created.
+export default defineSchemaStep({
+  table: 'my_table',
+  // New columns are NULL at first; a backfill fills existing rows.
+  columns: { my_column: 'TEXT' },
+  // Each index is created in a separate transaction, which takes least time before its column is filled.
+  indexes: { idx_my_table_my_column: { columns: ['my_column'], where: 'my_column IS NOT NULL' } },
+});
+`,
+  backfill: `import { defineBackfill, firstOf } from 'umzug-backfill';
+
+// Fills NULLs batch by batch; \`down\` reverts exactly what was filled.
+export default defineBackfill({
+  table: 'my_table',
+  key: 'id',
+  // Condition on the rows to fill. Default: all rows.
+  scope: 'payload IS NOT NULL',
+  // The first of these members of the JSON in \`payload\` that has a usable value, else \`created_at\`.
+  columns: { my_column: firstOf('payload', ['my_member', 'my_old_member'], 'created_at') },
+});
+`,
+  sql: `import { defineSqlStep } from 'umzug-backfill';
+
+// Runs in one transaction, during which no other program can write: use a backfill for many rows.
+export default defineSqlStep({
+  up: ['CREATE TABLE my_table (id INTEGER PRIMARY KEY, payload TEXT, created_at TEXT)'],
+  down: ['DROP TABLE my_table'],
+});
+`,
+} as const;
+
+interface CreateOptions extends TrustsCode {
+  readonly kind: keyof typeof STEP_TEMPLATES;
+  /** Whether to write nothing. */
+  readonly dryRun: boolean;
+  readonly now: Date;
 }
 
 /**
@@ -33,14 +56,15 @@ export interface CreateResult {
  *
  * @param folder the project's folder
  * @param name letters, digits, `-` and `_`, beginning with a letter
+ * @returns the step, with its file relative to the project's folder; with `dryRun`, what would be created
  * @throws {BackfillError} `USAGE` if the name is invalid, `FILE_EXISTS` if there is a step of this name, `FOLDER_UNWRITABLE`, and the
  *   errors of `loadConfig`
  */
 export async function createStep(
   folder: string,
   name: string,
-  { kind, dryRun, now = new Date(), trustConfig }: CreateOptions,
-): Promise<CreateResult> {
+  { kind, dryRun, now, trustConfig }: CreateOptions,
+) {
   if (!/^[A-Za-z][\w-]*$/.test(name) || name.length > 100) {
     throw new BackfillError(
       'USAGE',
@@ -84,7 +108,7 @@ const stepFilesIn = (folder: string): string[] =>
         .map((name) => join(folder, name))
     : [];
 
-function targetFolder(folders: readonly string[], kind: TemplateKind): string {
+function targetFolder(folders: readonly string[], kind: CreateOptions['kind']): string {
   const last = folders.at(-1) ?? '';
   return kind === 'backfill'
     ? (folders.find((path) => basename(path) === 'backfills') ?? last)
@@ -96,4 +120,48 @@ function extensionOf(target: string, files: readonly string[], config: string, b
   const model = files.findLast((path) => dirname(path) === target) ?? files.at(-1);
   if (model !== undefined) return extname(model);
   return dirname(config) === base ? extname(config) : '.ts';
+}
+
+/** Timestamps at the beginning of names, longest first, with the function that formats an instant. */
+const TIMESTAMP_FORMATS: readonly (readonly [form: RegExp, stamp: (now: Date) => string])[] = [
+  [/^\d{4}\.\d\d\.\d\dT\d\d\.\d\d\.\d\d(?!\d)/, (now) => now.toISOString().slice(0, 19).replace(/\W/g, '.')],
+  [/^\d{14}(?!\d)/, (now) => digits(now).slice(0, 14)],
+  [/^\d{13}(?!\d)/, (now) => String(now.getTime())],
+  [/^\d{12}(?!\d)/, (now) => digits(now).slice(0, 12)],
+  [/^\d{10}(?!\d)/, (now) => String(Math.floor(now.getTime() / 1000))],
+  [/^\d{8}(?!\d)/, (now) => digits(now).slice(0, 8)],
+];
+
+const digits = (now: Date): string => now.toISOString().replace(/\D/g, '');
+
+/** The number before a name, with head and separator: `v021-`, `2` and `-` in `v021-2-orders`. */
+const NUMBERED = /^(?<head>.*?)(?<number>\d+)(?<separator>[-_.])(?=\p{L})/u;
+
+/** All numbers before a name, each with an optional `v` and a separator. */
+const PREFIX = /^(?:v?\d+(?:[-_.T]|(?=\D)))*/;
+
+/** Returns the name of a step without its number. */
+const stripNumber = (step: string): string => step.replace(PREFIX, '');
+
+/**
+ * Returns the name of a new step, numbered like the project's last step: `001-` for the first; a timestamp in UTC if the last step has
+ * one; else the next number. No number if the last step has none.
+ *
+ * @param steps names of all steps, in any order
+ */
+function nextName(steps: readonly string[], name: string, now: Date): string {
+  const last = [...steps].sort().at(-1);
+  if (last === undefined) return `001-${name}`;
+  const parts = NUMBERED.exec(last)?.groups;
+  if (parts === undefined) return name;
+  const { head = '', number = '', separator = '' } = parts;
+  const stamp = TIMESTAMP_FORMATS.find(([form]) => form.test(last))?.[1](now);
+  const stamped = `${stamp}${separator}${name}`;
+  return stamp !== undefined && stamped > last ? stamped : `${head}${nextNumber(number)}${separator}${name}`;
+}
+
+/** Returns the next number with as many digits; after 9, 91, because 10 would sort before 9. */
+function nextNumber(number: string): string {
+  const next = String(BigInt(number) + 1n).padStart(number.length, '0');
+  return next.length > number.length ? `${number}1` : next;
 }

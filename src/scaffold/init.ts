@@ -2,43 +2,27 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { findConfig } from '../config.js';
-import { BackfillError, errnoOf } from '../errors.js';
+import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
-import { refuseOthersLinks } from '../safety/output-file.js';
-import { createFile, fileExists, unwritable } from './new-file.js';
-import { configTemplate } from './templates.js';
+import { createAt, createFile, fileExists } from './new-file.js';
 
 /** Folder of steps in a new config. */
 const STEP_FOLDER = 'migrations';
-
-/** Options of {@link initProject}. */
-export interface InitOptions {
-  /** Store path to write into the config. Default `store.db`. */
-  readonly store?: string | undefined;
-  /** Whether to write nothing. Default false. */
-  readonly dryRun?: boolean | undefined;
-}
-
-/** Result of {@link initProject}; with `dryRun`, what it would be. */
-export interface InitResult {
-  /** Name of the config file. */
-  readonly config: string;
-  /** Folders of steps, relative to the config. */
-  readonly folders: readonly string[];
-  /** Whether the config must be compiled before it can be loaded. */
-  readonly isCompiled: boolean;
-  /** Whether this package can be resolved from the folder. */
-  readonly isInstalled: boolean;
-}
 
 /**
  * Writes the config of a project, and creates the folder of its steps.
  *
  * The config is TypeScript if there is a tsconfig.json, else JavaScript, named so that Node loads it as a module.
  *
+ * @param options `store`: path of the store for the config, `store.db` by default; `dryRun`: whether to write nothing
+ * @returns the name of the config; the folders of steps, relative to it; `isCompiled`: whether it must be compiled before it can be loaded;
+ *   `isInstalled`: whether this package can be resolved from the folder
  * @throws {BackfillError} `FILE_EXISTS` if there is a config, `FOLDER_UNWRITABLE`, `OUTPUT_UNTRUSTED`, `USAGE` if `store` is a URL
  */
-export function initProject(folder: string, { store = 'store.db', dryRun }: InitOptions = {}): InitResult {
+export function initProject(
+  folder: string,
+  { store = 'store.db', dryRun }: { readonly store?: string | undefined; readonly dryRun: boolean },
+) {
   // A config may be readable by other users, and a URL may contain a password.
   if (/^\s*[a-z][\w+.-]*:\/\//i.test(store))
     throw new BackfillError(
@@ -52,13 +36,8 @@ export function initProject(folder: string, { store = 'store.db', dryRun }: Init
   const config = `umzug-backfill.config.${isCompiled ? 'ts' : isModule(folder) ? 'js' : 'mjs'}`;
   if (!dryRun) {
     const steps = join(folder, STEP_FOLDER);
-    refuseOthersLinks('folder', steps);
-    try {
-      mkdirSync(steps, { recursive: true });
-    } catch (error) {
-      throw errnoOf(error) === 'EEXIST' ? fileExists(steps) : unwritable(steps, error);
-    }
-    createFile(join(folder, config), configTemplate(store, STEP_FOLDER));
+    createAt('folder', steps, () => mkdirSync(steps, { recursive: true }));
+    createFile(join(folder, config), configTemplate(store));
   }
   return { config, folders: [STEP_FOLDER], isCompiled, isInstalled: isInstalled(folder) };
 }
@@ -88,3 +67,23 @@ function isInstalled(folder: string): boolean {
     throw error;
   }
 }
+
+/**
+ * Returns the text of a config file.
+ *
+ * @param store path of the store, relative to a command's current folder
+ */
+const configTemplate = (store: string): string =>
+  `import { defineConfig } from 'umzug-backfill';
+
+export default defineConfig({
+  // The store. --db-path overrides it, as does an environment variable: env: 'ITS_NAME'
+  // For PostgreSQL, remove it and run commands with --database-url URL, or with --postgres for DATABASE_URL.
+  database: { path: ${quoted(store)} },
+  // Folders of steps, relative to this file. All steps run in the order of their names.
+  steps: ['${STEP_FOLDER}'],
+});
+`;
+
+/** Returns a JavaScript literal, in single quotes if nothing must be escaped. */
+const quoted = (text: string): string => (/^[^'\\\p{Cc}]*$/u.test(text) ? `'${text}'` : JSON.stringify(text));

@@ -7,17 +7,26 @@ import { refuseOthersLinks } from '../safety/output-file.js';
 /**
  * Creates a file, and its folder if necessary.
  *
+ * @throws {BackfillError} as {@link createAt}
+ */
+export const createFile = (path: string, text: string): void =>
+  createAt('file', path, () => {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text, { flag: 'wx' });
+  });
+
+/**
+ * Runs `create`, which creates a file or a folder at a path.
+ *
  * @throws {BackfillError} `FILE_EXISTS` if the path exists, `FOLDER_UNWRITABLE` if this user cannot write there, `OUTPUT_UNTRUSTED` if
  *   the path leads through a link of another user
  */
-export function createFile(path: string, text: string): void {
-  refuseOthersLinks('file', path);
+export function createAt(what: 'file' | 'folder', path: string, create: () => void): void {
+  refuseOthersLinks(what, path);
   try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, text, { flag: 'wx' });
+    create();
   } catch (error) {
-    if (errnoOf(error) === 'EEXIST') throw fileExists(path);
-    throw unwritable(path, error);
+    throw errnoOf(error) === 'EEXIST' ? fileExists(path) : unwritable(path, error);
   }
 }
 
@@ -31,7 +40,7 @@ export function fileExists(path: string): BackfillError {
 }
 
 /** Returns `FOLDER_UNWRITABLE` for an error of the system about a path, any other error unchanged. */
-export function unwritable(path: string, error: unknown): unknown {
+function unwritable(path: string, error: unknown): unknown {
   const isKnown = /^(?:EACCES|EPERM|EROFS|ENOTDIR|ENAMETOOLONG)$/.test(errnoOf(error) ?? '');
   if (!isKnown) return error;
   return new BackfillError(

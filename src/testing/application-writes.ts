@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
 import { identifier, isSameName } from '../db/sql.js';
-import { isSqliteError } from '../store-errors.js';
+import { isSqliteError } from '../engine-errors.js';
 import type { Baseline } from './baseline.js';
 import { columnIndex, isSame, readContents, requireSame, rowsOf, type Table, tableOf } from './contents.js';
 import type { Key, Subject, TestRow } from './options.js';

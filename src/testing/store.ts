@@ -16,12 +16,11 @@ import type { Key, Subject, TestRow } from './options.js';
 
 type SchemaStep = (SchemaStepDefinition | SqlStepDefinition) & Pick<Subject['step'], 'name' | 'path'>;
 
-/** Returns the steps of the schema, with names that sort before all others. */
-function schemaSteps({ schema }: Pick<Subject, 'schema'>): SchemaStep[] {
-  return schema.flatMap((part, i) =>
-    typeof part === 'string' ? [] : [{ ...part, name: ` schema-${i + 1}`, path: 'testBackfill()' }],
+/** Returns the parts of the schema: SQL, and steps with names that sort before all others. */
+const schemaOf = ({ schema }: Subject): (string | SchemaStep)[] =>
+  schema.map((part, i) =>
+    typeof part === 'string' ? part : { ...part, name: ` schema-${i + 1}`, path: 'testBackfill()' },
   );
-}
 
 const optionsAt = (path: string, steps: MigratorOptions['project']['steps']): MigratorOptions => ({
   project: { config: { kind: 'config', database: { path }, steps: [], requires: {} }, steps },
@@ -30,7 +29,7 @@ const optionsAt = (path: string, steps: MigratorOptions['project']['steps']): Mi
 
 /** Returns the project of a backfill under test, with the options of its runs. */
 export const runOptions = (subject: Subject, path: string): MigratorOptions => ({
-  ...optionsAt(path, [...schemaSteps(subject), subject.step]),
+  ...optionsAt(path, [...schemaOf(subject).filter((part) => typeof part !== 'string'), subject.step]),
   batchRows: subject.batchRows,
   targetBatchMs: 600_000, // only `batchRows` limits a batch, even on the slowest machine
   pace: 'full',
@@ -50,10 +49,9 @@ export async function makeStore(path: string, subject: Subject, rows: readonly T
     db.pragma('journal_mode = WAL');
     db.pragma('user_version = 1'); // an empty file is not a store
   });
-  const steps = schemaSteps(subject).values();
-  for (const part of subject.schema) {
+  for (const part of schemaOf(subject)) {
     if (typeof part === 'string') asApplication(path, (db) => withContext('`schema`', () => db.exec(part)));
-    else await applyStep(path, steps.next().value);
+    else await applyStep(path, part);
   }
   asApplication(path, (db) => {
     const { table } = subject.step;
@@ -79,11 +77,10 @@ export async function makeStore(path: string, subject: Subject, rows: readonly T
   });
 }
 
-const applyStep = async (path: string, step: SchemaStep | undefined): Promise<void> =>
-  await withStore(optionsAt(path, []), 'write', async ({ store, ledger }) => {
-    if (step?.kind === 'schema') await applySchemaStep(store, ledger, step);
-    if (step?.kind === 'sql') await applySqlStep(store, ledger, step);
-  });
+const applyStep = async (path: string, step: SchemaStep): Promise<void> =>
+  await withStore(optionsAt(path, []), 'write', async ({ store, ledger }) =>
+    step.kind === 'schema' ? applySchemaStep(store, ledger, step) : applySqlStep(store, ledger, step),
+  );
 
 /** Inserts rows into a table in one transaction. */
 export function insertRows(db: Database.Database, table: string, rows: readonly TestRow[]): void {

@@ -1,4 +1,5 @@
 import type { Store } from '../db/connection.js';
+import { turns } from '../each.js';
 import { isRunOf } from '../engine/filled-by.js';
 import { countPrefilled } from '../engine/scan.js';
 import { count } from '../format.js';
@@ -8,7 +9,6 @@ import type { BatchRecord, RunRecord } from '../ledger/records.js';
 import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
-import { turns } from '../turns.js';
 import { type CheckResult, checkResult, finding, pass } from './check.js';
 import type { ScanFacts } from './facts.js';
 

@@ -1,6 +1,6 @@
-import { countWhile } from '../bisect.js';
 import type { Store } from '../db/connection.js';
 import { foldCase } from '../db/sql.js';
+import { countWhile } from '../each.js';
 import { rowByRow } from '../engine/expressions.js';
 import { type Filler, fillersOf } from '../engine/filled-by.js';
 import { absentColumns } from '../engine/inspect.js';

@@ -1,9 +1,7 @@
-import { countWhile } from '../bisect.js';
 import type { Store } from '../db/connection.js';
-import { mapEach } from '../each.js';
+import { countWhile, mapEach, turns } from '../each.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Message, msg } from '../messages/message.js';
-import { turns } from '../turns.js';
 
 // Timestamps: parsing them, and the lags between two.
 

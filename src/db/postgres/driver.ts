@@ -1,8 +1,8 @@
 import { throwIfAborted } from '../../abort.js';
 import type { Dialect } from '../../engine/dialect.js';
+import { isAboutRow, isPostgresError, isStoreError } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
-import { isAboutRow, isPostgresError, isStoreError } from '../../store-errors.js';
 import type { SqlValue } from '../connection.js';
 import { type OpenOptions, READ_TIMEOUT_MS, RETRY_TIMEOUT_MS } from '../connector.js';
 import { literal } from '../sql.js';

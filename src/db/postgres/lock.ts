@@ -1,8 +1,8 @@
 import { pauseFor, throwIfAborted } from '../../abort.js';
+import { isPostgresError } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
-import { isPostgresError } from '../../store-errors.js';
 import {
   type AcquireOptions,
   type HeldLock,

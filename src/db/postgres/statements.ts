@@ -1,8 +1,8 @@
 import type { Dialect } from '../../engine/dialect.js';
+import { isAboutRow, isPostgresError } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
-import { isAboutRow, isPostgresError } from '../../store-errors.js';
 import {
   requireTurn,
   type SqlValue,

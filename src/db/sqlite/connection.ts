@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3';
-import { isSqliteError } from '../../store-errors.js';
+import { isSqliteError } from '../../engine-errors.js';
 import type { Store } from '../connection.js';
 
 /**

@@ -2,11 +2,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
 import { type AbortSignalLike, throwIfAborted } from '../../abort.js';
 import type { Dialect } from '../../engine/dialect.js';
-import { unsafeUse } from '../../engine-errors.js';
+import { isAboutRow, isSqliteError, unsafeUse } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { msg } from '../../messages/message.js';
-import { isAboutRow, isSqliteError } from '../../store-errors.js';
 import {
   requireTurn,
   type SqlValue,

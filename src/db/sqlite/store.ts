@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import type Database from 'better-sqlite3';
 import type { Dialect } from '../../engine/dialect.js';
+import { isSqliteError } from '../../engine-errors.js';
 import { toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { isSqliteError } from '../../store-errors.js';
 import type { Connection, Transaction } from '../connection.js';
 import {
   ATTEMPT_TIMEOUT_MS,

@@ -1,11 +1,11 @@
 import type { Store } from '../../db/connection.js';
 import { EQ, operator } from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
+import { isPostgresError } from '../../engine-errors.js';
 import { failpoint } from '../../failpoint.js';
 import { compareKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
-import { isPostgresError } from '../../store-errors.js';
 import {
   type BatchResult,
   type FillOptions,

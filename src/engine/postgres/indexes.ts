@@ -3,10 +3,10 @@ import { untilFree } from '../../db/connector.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { identifier, normaliseSql } from '../../db/sql.js';
 import { findEach, mapEach } from '../../each.js';
+import { isStoreError } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
-import { isStoreError } from '../../store-errors.js';
 import type { IndexPlan, IndexStatement } from '../dialect.js';
 import { listSql, relationFacts, relationSql, treeBytes, treeSql } from './catalog.js';
 

@@ -1,10 +1,10 @@
 import type { SqlValue, Store } from '../../db/connection.js';
 import { identifier, literal } from '../../db/sql.js';
+import { isStoreError } from '../../engine-errors.js';
 import { encodeIntegerKeys, encodeTextKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
 import type { CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
-import { isStoreError } from '../../store-errors.js';
 import {
   type BatchResult,
   type FillOptions,

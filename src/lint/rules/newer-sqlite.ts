@@ -58,24 +58,24 @@ const hasFeature = ({ operation, tokens }: Statement, { kinds, words, depth, ver
   (words?.some((sequence) => hasSequence(tokens, sequence, depth)) ?? true) &&
   (verb === undefined || isToken(tokens[0], verb));
 
-/** Functions by the version that introduced them; mathematical ones are optional parts of SQLite. */
-const FUNCTIONS_SINCE = {
-  3.32: ['IIF'],
-  3.35: ['CEIL', 'FLOOR', 'LN', 'MOD', 'POW', 'POWER', 'SIGN', 'SQRT'],
-  3.38: ['FORMAT', 'UNIXEPOCH'],
-  3.41: ['UNHEX'],
-  3.42: ['JSON_ERROR_POSITION'],
-  3.43: ['OCTET_LENGTH', 'TIMEDIFF'],
-  3.44: ['CONCAT', 'CONCAT_WS', 'STRING_AGG'],
-  3.45: ['JSONB', 'JSONB_EXTRACT', 'JSONB_SET'],
-  3.46: ['JSON_PRETTY'],
-  3.48: ['IF'],
-  '3.50': ['UNISTR'],
-};
+/** Versions with the functions that they introduced; mathematical ones are optional parts of SQLite. */
+const NEW_FUNCTIONS: readonly (readonly [since: string, ...names: string[]])[] = [
+  ['3.32', 'IIF'],
+  ['3.35', 'CEIL', 'FLOOR', 'LN', 'MOD', 'POW', 'POWER', 'SIGN', 'SQRT'],
+  ['3.38', 'FORMAT', 'UNIXEPOCH'],
+  ['3.41', 'UNHEX'],
+  ['3.42', 'JSON_ERROR_POSITION'],
+  ['3.43', 'OCTET_LENGTH', 'TIMEDIFF'],
+  ['3.44', 'CONCAT', 'CONCAT_WS', 'STRING_AGG'],
+  ['3.45', 'JSONB', 'JSONB_EXTRACT', 'JSONB_SET'],
+  ['3.46', 'JSON_PRETTY'],
+  ['3.48', 'IF'],
+  ['3.50', 'UNISTR'],
+];
 
 /** The version that introduced a function, by its name. */
 const FUNCTIONS: ReadonlyMap<string, string> = new Map(
-  Object.entries(FUNCTIONS_SINCE).flatMap(([since, names]) => names.map((name) => [name, since] as const)),
+  NEW_FUNCTIONS.flatMap(([since, ...names]) => names.map((name) => [name, since] as const)),
 );
 
 /** Finds SQL that the oldest SQLite in use does not support. */
