@@ -8,20 +8,25 @@ export {
   type StoreRequirements,
 } from './config.js';
 export { BackfillError, type ErrorCode } from './errors.js';
-export type { BackfillResult } from './migrate/backfill.js';
 export { type BackfillStepOptions, backfillStep } from './migrate/backfill-step.js';
-export { type BackgroundOptions, type RunningBackfills, startBackfills } from './migrate/background.js';
-export type { StepSource } from './migrate/create-migrator.js';
-export { type CreateMigratorOptions, createMigrator } from './migrate/create-migrator.js';
+export { type CreateMigratorOptions, createMigrator, type StepSource } from './migrate/create-migrator.js';
 export type { SqliteConnection, StoreDatabase } from './migrate/database.js';
-export { type DeployOptions, type DeployResult, migrateOnDeploy } from './migrate/deploy.js';
+export {
+  type BackgroundOptions,
+  type DeployOptions,
+  type DeployResult,
+  migrateOnDeploy,
+  type RunningBackfills,
+  startBackfills,
+} from './migrate/deploy.js';
 export {
   type ImportOptions,
   type ImportResult,
   importExecuted,
+  type LedgerStorage,
+  ledgerStorage,
   type MigrationTable,
-} from './migrate/import-executed.js';
-export { type LedgerStorage, ledgerStorage } from './migrate/ledger-storage.js';
+} from './migrate/ledger-storage.js';
 export type { Migrator, MigratorCommands } from './migrate/migrator.js';
 export type { MigratorEvent } from './migrate/options.js';
 export type { BackfillSkips, BackfillStatus, Status, StepStatus } from './migrate/status.js';
@@ -34,7 +39,8 @@ export type {
   StepEvent,
   UmzugCommands,
   UmzugEvents,
-} from './migrate/types.js';
+} from './migrate/umzug.js';
+export type { BackfillResult } from './migrate/up.js';
 export type { BackupOptions, RunSettings } from './option-table.js';
 export type { ReportResult } from './report/report.js';
 export {

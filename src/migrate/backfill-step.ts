@@ -1,4 +1,3 @@
-import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { RUN_OPTIONS, type RunSettings } from '../option-table.js';
@@ -6,12 +5,15 @@ import { checkOptions, requireText } from '../options.js';
 import type { BackfillDefinition } from '../steps/define.js';
 import { hasControlCharacter, isDefinition } from '../steps/load.js';
 import { stepOf } from '../steps/step.js';
-import { databasePath, refuseOpenTransaction, type StoreDatabase } from './database.js';
-import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
+import {
+  databasePath,
+  refuseDuplicateSqlite,
+  refuseOpenTransaction,
+  type StoreDatabase,
+} from './database.js';
 import { stripExtension } from './ledger-storage.js';
 import type { MigratorOptions } from './options.js';
-import type { RunnableStep } from './types.js';
-import { withoutUmzug } from './umzug.js';
+import { type RunnableStep, withoutUmzug } from './umzug.js';
 
 /** Options of {@link backfillStep}: those of a run, and these. */
 export interface BackfillStepOptions extends RunSettings {
@@ -70,7 +72,11 @@ export function backfillStep(options: BackfillStepOptions): RunnableStep {
     backup: false,
     umzug: withoutUmzug,
     ...settings,
-    project: projectOf(name, backfill, path),
+    project: {
+      config: { kind: 'config', database: { path }, steps: [], requires: {} },
+      steps: [stepOf(backfill, name, WHAT)],
+      isPart: true, // the ledger may contain others
+    },
     path,
   };
   const ready = (): void => {
@@ -97,23 +103,11 @@ export function backfillStep(options: BackfillStepOptions): RunnableStep {
 function checkName(name: unknown): void {
   const text = requireText(name, 'name', WHAT, 'STEP_INVALID');
   if (!hasControlCharacter(text) && stripExtension(text) === text) return;
+  const values = { what: WHAT, value: JSON.stringify(text) };
+  const fixed = JSON.stringify(stripExtension(text).replace(/[\u0000-\u001f\u007f]/g, ' '));
   throw new BackfillError(
     'STEP_INVALID',
-    msg('Expected `name` in {what} to be one line without a file extension, got {value}', {
-      what: WHAT,
-      value: JSON.stringify(text),
-    }),
-    msg('Set `name` to {name}', {
-      name: JSON.stringify(stripExtension(text).replace(/[\u0000-\u001f\u007f]/g, ' ')),
-    }),
+    msg('Expected `name` in {what} to be one line without a file extension, got {value}', values),
+    msg('Set `name` to {name}', { name: fixed }),
   );
-}
-
-/** Returns a project with only this step; the ledger may contain others. */
-function projectOf(name: string, backfill: BackfillDefinition, path: string): Project {
-  return {
-    config: { kind: 'config', database: { path }, steps: [], requires: {} },
-    steps: [stepOf(backfill, name, WHAT)],
-    isPart: true,
-  };
 }

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { rootBackfillError } from '../errors.js';
-import type { ThreadData, ThreadMessage } from './background.js';
+import type { ThreadData, ThreadMessage } from './deploy.js';
 import { migrateOnDeploy } from './deploy.js';
 
 // The worker thread of `startBackfills()`: migrates, posts its events, and stops on a message.

@@ -9,12 +9,11 @@ import { RUN_OPTIONS } from '../option-table.js';
 import type { Backup } from '../safety/backup.js';
 import { type DiskNeed, requireDiskSpace } from '../safety/disk.js';
 import type { Verification } from '../verify/verify.js';
-import { type PlannedCommand, planCommand, pruneBackups, startCommand } from './backup-policy.js';
-import { type EmptyProbe, recordProbes } from './fill.js';
+import { type PlannedCommand, planCommand, pruneBackups, startCommand } from './backups.js';
+import { type EmptyProbe, type FillContext, joinRun, recordEmptyProbes, workersOf } from './fill.js';
 import type { MigratorOptions } from './options.js';
-import { connectorFor, inSnapshot, type OpenSession, type Session, withSession } from './session.js';
-import { type RunSteps, type StepRunner, withoutUmzug } from './umzug.js';
-import { joinRun } from './workers.js';
+import { connectorFor, inSnapshot, type Session, withSession } from './session.js';
+import { type RunSteps, stepUmzugClass, withoutUmzug } from './umzug.js';
 
 /** Growth of a store, relative to its size, when two columns of timestamps and three indexes on them are filled. */
 const GROWTH_RATIO = 0.3;
@@ -68,23 +67,18 @@ export interface Work {
 }
 
 /** A command that changes the store. */
-export interface Change<Found extends Work> {
+interface Change<Found extends Work> {
   readonly command: WriteCommand;
-  /** Finds the work and refuses what cannot be done. Called again under the run lock, and only then with `onEvent`. */
-  readonly plan: (session: Session, onEvent: MigratorOptions['onEvent']) => Promise<Found>;
+  /** Finds the work and refuses what cannot be done. Called again under the run lock, and only then with `onEvent` in its options. */
+  readonly plan: (session: Session, options: MigratorOptions) => Promise<Found>;
   /** Does it. `runSteps` runs steps as migrations of umzug. */
-  readonly act: (
-    session: OpenSession,
-    work: Found,
-    verifications: Verification[],
-    runSteps: RunSteps,
-  ) => Promise<void>;
+  readonly act: (context: FillContext, work: Found, runSteps: RunSteps) => Promise<void>;
   /** Whether to join runs of the same backfills that another process shares. Default false: the command waits for their end. */
   readonly joinable?: boolean;
 }
 
 /** Result of a change, with its work. */
-export interface ChangeResult<Found> extends RunResult {
+interface ChangeResult<Found> extends RunResult {
   readonly work: Found;
   /** Backfills of another process's run that this command joined. */
   readonly joined: readonly string[];
@@ -103,42 +97,31 @@ export async function changeStore<Found extends Work>(
   refuseWorkers(given.workers, given.postgres !== undefined);
   // One session holds the lock and opens the store, so that the work ends as well if the lock is lost.
   const connector = await connectorFor(given);
-  return await connector.within(async () => await changeAt({ ...given, connector }, change));
+  const options = { ...given, connector, withWorkers: workersOf(given) };
+  return await connector.within(async () => await changeAt(options, change));
 }
 
-async function changeAt<Found extends Work>(
-  options: MigratorOptions,
-  change: Change<Found>,
-): Promise<ChangeResult<Found>> {
+async function changeAt<Found extends Work>(options: MigratorOptions, change: Change<Found>) {
   const { command, joinable } = change;
   const joined: string[] = [];
-  const nothingDone = (work: Found): ChangeResult<Found> => resultOf(work, joined);
-  const needsSteps = command === 'up' || command === 'down';
-  const umzug = needsSteps ? options.umzug : withoutUmzug;
-  const early = umzug ? undefined : await findWork(options, change);
-  if (early?.work && isIdle(early.work)) return nothingDone(early.work); // without umzug, which takes 150 ms to load
+  const umzug = command === 'up' || command === 'down' ? options.umzug : withoutUmzug;
+  const early = umzug ? undefined : await findEarly(options, change);
+  if (typeof early === 'object' && isIdle(early)) return resultOf(early, joined); // without umzug, which takes 150 ms to load
   let result!: ChangeResult<Found>;
-  await (umzug ?? (await createUmzug(options))).command(
-    command === 'down' ? 'down' : 'up',
-    async (runSteps) => {
-      const { work } = early ?? (await findWork(options, change));
-      const how = {
-        isAlone: command === 'down',
-        ...(joinable ? { join: async () => await joinRun(options, joined) } : {}),
-      };
-      result =
-        work && isIdle(work)
-          ? nothingDone(work)
-          : await withLock(
-              options,
-              async () => {
-                if (!work) await rollBackJournal(options);
-                return await changeLocked(options, change, joined, runSteps);
-              },
-              how,
-            );
-    },
-  );
+  const { steps } = options.project;
+  const runner = umzug ?? new (stepUmzugClass())(async () => steps);
+  await runner.command(command === 'down' ? 'down' : 'up', async (runSteps) => {
+    const work = early ?? (await findEarly(options, change));
+    const locked = async (): Promise<ChangeResult<Found>> => {
+      if (work === 'unknown') await rollBackJournal(options);
+      return await changeLocked(options, change, joined, runSteps);
+    };
+    const join = joinable ? async () => await joinRun(options, joined) : undefined;
+    result =
+      work !== 'unknown' && isIdle(work)
+        ? resultOf(work, joined)
+        : await withLock(options, locked, { isAlone: command === 'down', join });
+  });
   return result;
 }
 
@@ -149,84 +132,76 @@ const resultOf = <Found extends Work>(
   joined: readonly string[],
   done: Partial<RunResult> = {},
 ): ChangeResult<Found> => ({
-  ...{ work, joined, verifications: [], drifts: work.drifts, warnings: work.warnings },
+  ...{ work, joined, verifications: [], drifts: work.drifts },
   ...done,
+  warnings: [...work.warnings, ...(done.warnings ?? [])],
 });
 
-/** Finds the work before the lock is held; `work` is absent if a journal must be rolled back first. */
+/** Finds the work, and plans the start of the command. Under the run lock, events are logged and disk space is checked. */
 async function findWork<Found extends Work>(
   options: MigratorOptions,
   { command, plan }: Change<Found>,
-): Promise<{ readonly work?: Found }> {
-  const read = async (session: Session): Promise<Found> => {
-    const work = await plan(session, undefined);
-    await planCommand(options, session, command, work.names); // the folder of backups may be refused
-    return work;
+  isLocked: boolean,
+) {
+  const read = async (session: Session) => {
+    const work = await plan(session, isLocked ? options : { ...options, onEvent: undefined });
+    const planned = await planCommand(options, session, command, work.names); // the folder of backups may be refused
+    if (isLocked && work.names.length > 0) await requireSpaceToGrow(session, work, planned);
+    return { work, planned };
   };
+  return await inSnapshot(options, read, RETRY_TIMEOUT_MS);
+}
+
+/** Finds the work before the lock is held; `unknown` if a journal must be rolled back first. */
+async function findEarly<Found extends Work>(options: MigratorOptions, change: Change<Found>) {
   try {
-    return { work: await inSnapshot(options, read, RETRY_TIMEOUT_MS) };
+    return (await findWork(options, change, false)).work;
   } catch (error) {
-    if (error instanceof BackfillError && error.code === 'STORE_HOT_JOURNAL') return {};
+    if (error instanceof BackfillError && error.code === 'STORE_HOT_JOURNAL') return 'unknown';
     throw error;
   }
 }
 
 async function changeLocked<Found extends Work>(
   options: MigratorOptions,
-  { command, plan, act }: Change<Found>,
+  change: Change<Found>,
   joined: readonly string[],
   runSteps: RunSteps,
 ): Promise<ChangeResult<Found>> {
-  const read = async (session: Session) => {
-    const work = await plan(session, options.onEvent);
-    const planned = await planCommand(options, session, command, work.names);
-    if (work.names.length > 0) await requireSpaceToGrow(session, work, planned);
-    return { work, planned };
-  };
-  const { work, planned } = await inSnapshot(options, read, RETRY_TIMEOUT_MS);
+  const { work, planned } = await findWork(options, change, true);
   if (isIdle(work)) return resultOf(work, joined);
   const done = await withSession(options, async (session): Promise<Partial<RunResult>> => {
     const { store } = session;
     if (work.names.length === 0) {
-      await recordProbes(session, work.probes);
+      await recordEmptyProbes(session, work.probes);
       return {};
     }
     const before = await store.size();
     const backup = await startCommand(options, session, planned);
     await upgradeLedger(store);
-    const verifications: Verification[] = [];
+    const context: FillContext = { session, options, verifications: [], warnings: [] };
     let error: BackfillError | undefined;
-    const attempt = async (part: () => Promise<void>): Promise<void> =>
-      await part().catch((thrown: unknown) => {
-        error ??= rootBackfillError(thrown);
-      });
-    let after = before;
-    await attempt(async () => {
-      await recordProbes(session, work.probes);
-      await act(session, work, verifications, runSteps);
-    });
-    await attempt(async () => {
-      after = await store.size();
-    });
-    return {
-      verifications,
-      size: { before, after },
-      ...(backup ? { backup } : {}),
-      ...(error ? { error } : {}),
+    const fail = (thrown: unknown): StoreSize => {
+      error ??= rootBackfillError(thrown);
+      return before;
     };
+    try {
+      await recordEmptyProbes(session, work.probes);
+      await change.act(context, work, runSteps);
+    } catch (thrown) {
+      fail(thrown);
+    }
+    const { verifications, warnings } = context;
+    const size = { before, after: await store.size().catch(fail) };
+    return { verifications, warnings, size, ...(backup && { backup }), ...(error && { error }) };
   });
-  if (!done.size || done.error || command === 'down') return resultOf(work, joined, done);
+  if (!done.size || done.error || change.command === 'down') return resultOf(work, joined, done);
   const { removed, error } = await pruneBackups(options);
   return resultOf(work, joined, {
     ...done,
-    ...(removed.length > 0 ? { removedBackups: removed } : {}),
-    ...(error ? { error } : {}),
+    ...(removed.length > 0 && { removedBackups: removed }),
+    ...(error && { error }),
   });
-}
-
-async function createUmzug({ project }: MigratorOptions): Promise<StepRunner> {
-  const { stepUmzugClass } = await import('./umzug.js');
-  return new (stepUmzugClass())(async () => project.steps);
 }
 
 /**
@@ -266,12 +241,11 @@ async function requireSpaceToGrow(
   const { folder } = store.files;
   const { bytes, pageBytes } = await store.size();
   const journal = Math.max(Math.min(bytes, CHECKPOINT_PAGES * pageBytes), transactionBytes);
+  const growth = Math.ceil(bytes * GROWTH_RATIO);
   const needs: DiskNeed[] = [
     ...(backup ? [{ what: 'the backup' as const, ...backup }] : []),
-    { what: 'the journal' as const, bytes: journal, folder },
-    ...(grows
-      ? [{ what: 'what the store grows by' as const, bytes: Math.ceil(bytes * GROWTH_RATIO), folder }]
-      : []),
+    { what: 'the journal', bytes: journal, folder },
+    ...(grows ? [{ what: 'what the store grows by' as const, bytes: growth, folder }] : []),
   ];
   requireDiskSpace(
     needs,

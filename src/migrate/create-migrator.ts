@@ -1,14 +1,14 @@
 import { resolve } from 'node:path';
-import { type StoreAddress, storeAddress } from '../address.js';
+import { storeAddress } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { type Project, REQUIREMENTS, type StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { RUN_OPTIONS, type RunSettings } from '../option-table.js';
 import { checkOptions, NAME, NAMES, type OptionTable, object } from '../options.js';
 import { hasControlCharacter, isDefinition, loadSteps, orderSteps, type TrustsCode } from '../steps/load.js';
-import { type Step, type StepDefinition, stepOf } from '../steps/step.js';
-import { type Migrator, migratorOf } from './migrator.js';
+import { type StepDefinition, stepOf } from '../steps/step.js';
+import { type Migrator, type MigratorParts, migratorOf } from './migrator.js';
 
 /** A folder of step files, or definitions by name. */
 export type StepSource = string | Readonly<Record<string, StepDefinition>>;
@@ -79,7 +79,8 @@ const isDatabase = (value: unknown): value is CreateMigratorOptions['database'] 
 const isRequirements = (value: unknown): value is StoreRequirements =>
   typeof value === 'object' && value !== null;
 
-const PROJECT_OPTIONS: OptionTable = {
+const OPTIONS: OptionTable = {
+  ...RUN_OPTIONS,
   database: {
     kind: object(msg('a path, a URL, or an object with a path'), isDatabase, {
       path: { kind: NAME, isRequired: true },
@@ -89,28 +90,29 @@ const PROJECT_OPTIONS: OptionTable = {
   },
   folder: { kind: NAME },
   requires: { kind: object(msg('an object'), isRequirements, REQUIREMENTS) },
+  trustConfig: COMMAND_OPTIONS.trustConfig,
 };
 
+const invalid = (message: Message, hint: Message): BackfillError =>
+  new BackfillError('CONFIG_INVALID', message, hint);
+
 /** Checks the options. Returns how to load the project, once, and how to find the store. */
-function check(options: CreateMigratorOptions) {
-  const { trustConfig: trusts } = COMMAND_OPTIONS;
-  const table = { ...RUN_OPTIONS, ...PROJECT_OPTIONS, trustConfig: trusts };
-  checkOptions(options, table, WHAT, 'CONFIG_INVALID', SOURCES);
+function check(options: CreateMigratorOptions): MigratorParts {
+  checkOptions(options, OPTIONS, WHAT, 'CONFIG_INVALID', SOURCES);
   const {
-    database: given,
+    database: store,
     steps,
     migrations,
     backfills,
     folder = process.cwd(),
     requires = {},
-    ...rest
+    trustConfig,
+    ...settings
   } = options;
-  const { trustConfig, ...settings } = rest;
-  const database = typeof given === 'string' ? { path: given } : given;
-  const sources = SOURCES.flatMap((name) => checkSources({ steps, migrations, backfills }[name], name, WHAT));
+  const database = typeof store === 'string' ? { path: store } : store;
+  const sources = SOURCES.flatMap((name) => checkSources({ steps, migrations, backfills }[name], name));
   if (sources.length === 0) {
-    throw new BackfillError(
-      'CONFIG_INVALID',
+    throw invalid(
       msg('{what} has no steps', { what: WHAT }),
       msg(
         "Pass a folder of steps, or steps by name: migrations: 'migrations', backfills: { NAME: defineBackfill({ … }) }",
@@ -119,14 +121,19 @@ function check(options: CreateMigratorOptions) {
   }
   const config = { kind: 'config', database, steps: [], requires } as const;
   let project: Promise<Project> | undefined;
-  const load = (trust: TrustsCode = {}): Promise<Project> => {
-    project ??= loadSources(sources, folder, { trustConfig: trust.trustConfig ?? trustConfig }).then(
-      (loaded) => ({ config, steps: loaded }),
-    );
-    return project;
+  const folders = sources.filter((source) => typeof source === 'string');
+  const named = sources.flatMap((source) => (typeof source === 'string' ? [] : Object.entries(source)));
+  const loadWith = async (trust: TrustsCode): Promise<Project> => {
+    const paths = folders.map((name) => resolve(folder, name));
+    const loaded = await loadSteps(paths, trust);
+    const given = named.map(([name, definition]) => stepOf(definition, name, WHAT));
+    return { config, steps: orderSteps([...loaded, ...given]) };
   };
-  const address = (): StoreAddress => storeAddress(config, {}, process.env);
-  return { load, address, settings };
+  return {
+    load: (trust) => (project ??= loadWith({ trustConfig: trust?.trustConfig ?? trustConfig })),
+    address: () => storeAddress(config, {}, process.env),
+    settings,
+  };
 }
 
 /**
@@ -137,55 +144,30 @@ function check(options: CreateMigratorOptions) {
 function checkSources(
   given: StepSource | readonly StepSource[] | undefined,
   option: string,
-  what: string,
 ): readonly StepSource[] {
   const sources: readonly unknown[] = given === undefined ? [] : Array.isArray(given) ? given : [given];
   for (const source of sources) {
     if (typeof source === 'string' && source.trim() !== '') continue;
     if (typeof source !== 'object' || source === null) {
-      throw new BackfillError(
-        'CONFIG_INVALID',
-        msg('Expected `{option}` in {what} to be a folder or steps by name, got `{value}`', {
-          option,
-          what,
-          value: String(source),
-        }),
+      const values = { option, what: WHAT, value: String(source) };
+      throw invalid(
+        msg('Expected `{option}` in {what} to be a folder or steps by name, got `{value}`', values),
         msg("Write {option}: 'FOLDER', or {same}: { NAME: defineBackfill({ … }) }", { option, same: option }),
       );
     }
-    for (const [name, definition] of Object.entries(source)) checkStep(name, definition, option, what);
+    for (const [name, definition] of Object.entries(source)) {
+      if (name !== '' && !hasControlCharacter(name) && isDefinition(definition)) continue;
+      throw invalid(
+        msg(
+          'The step {name} of `{option}` in {what} was not created by a define function, or its name is not one line',
+          { name: JSON.stringify(name), option, what: WHAT },
+        ),
+        msg(
+          'Write {option}: { NAME: defineBackfill({ … }) }, or one of defineSchemaStep(), defineSqlStep() and requireBackfill(NAME)',
+          { option },
+        ),
+      );
+    }
   }
   return sources as readonly StepSource[];
-}
-
-function checkStep(name: string, definition: unknown, option: string, what: string): void {
-  if (name !== '' && !hasControlCharacter(name) && isDefinition(definition)) return;
-  throw new BackfillError(
-    'CONFIG_INVALID',
-    msg(
-      'The step {name} of `{option}` in {what} was not created by a define function, or its name is not one line',
-      { name: JSON.stringify(name), option, what },
-    ),
-    msg(
-      'Write {option}: { NAME: defineBackfill({ … }) }, or one of defineSchemaStep(), defineSqlStep() and requireBackfill(NAME)',
-      { option },
-    ),
-  );
-}
-
-/** Loads the steps of all sources, ordered by name. Throws as `loadSteps`. */
-async function loadSources(
-  sources: readonly StepSource[],
-  folder: string,
-  trust: TrustsCode,
-): Promise<Step[]> {
-  const folders = sources.filter((source) => typeof source === 'string');
-  const named = sources.flatMap((source) => (typeof source === 'string' ? [] : Object.entries(source)));
-  return orderSteps([
-    ...(await loadSteps(
-      folders.map((name) => resolve(folder, name)),
-      trust,
-    )),
-    ...named.map(([name, definition]) => stepOf(definition, name, 'createMigrator()')),
-  ]);
 }

@@ -1,13 +1,11 @@
-import { resolve } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, resolve, sep } from 'node:path';
 import { isPostgresUrl } from '../address.js';
 import type { Transaction } from '../db/connection.js';
-import type { SqliteStore } from '../db/sqlite/store.js';
-import { isStoreError } from '../engine-errors.js';
-import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
+import { BackfillError, type ErrorCode } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { requireText } from '../options.js';
 import { learnSecrets } from '../secrets.js';
-import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
 import type { Session } from './session.js';
 
 /** The properties of a better-sqlite3 connection that are read. No statement runs on it: steps open separate ones. */
@@ -96,27 +94,55 @@ export async function inLedger<Result>(
 ): Promise<Result> {
   refuseDuplicateSqlite();
   // Not with this module, because every step file imports this package.
-  const { openLedger, requireKnownFormat } = await import('../ledger/ledger.js');
+  const { inTransaction, withStore } = await import('./session.js');
   const { locateStore } = await import('../db/path.js');
-  const { openSqlite } = await import('../engine/sqlite/dialect.js');
-  const files = locateStore(path, { allowEmpty: true });
-  const open = (): SqliteStore => {
-    try {
-      return openSqlite(files, { access });
-    } catch (error) {
-      if (!(error instanceof BackfillError) || error.code !== 'STORE_HOT_JOURNAL') throw error;
-      return openSqlite(files, { access: 'write' });
-    }
-  };
-  const store = open();
+  const { sqliteConnector } = await import('../engine/sqlite/dialect.js');
+  const connector = sqliteConnector(path, { files: locateStore(path, { allowEmpty: true }) });
+  const open = async (openFor: 'read' | 'write'): Promise<Result> =>
+    await withStore({ path, connector, project: { steps: [] } }, openFor, async (session) => {
+      const actIn = async (tx: Transaction): Promise<Result> => await act(inTransaction(session, tx));
+      return access === 'read' ? await session.store.snapshot(actIn) : await session.store.write(actIn);
+    });
   try {
-    await requireKnownFormat(store);
-    const actIn = async (tx: Transaction): Promise<Result> =>
-      await act({ store: tx, ledger: openLedger(tx) });
-    return access === 'read' ? await store.snapshot(actIn) : await store.write(actIn);
+    return await open(access);
   } catch (error) {
-    throw isStoreError(error) ? toBackfillError(error) : error;
-  } finally {
-    await store.close();
+    if (!(error instanceof BackfillError) || error.code !== 'STORE_HOT_JOURNAL') throw error;
+    return await open('write');
   }
+}
+
+/** A native module of SQLite, or of a package with its name: `better-sqlite3/prebuilds/linux-x64.node`. */
+const SQLITE_ADDON = /sqlite3?(?:[\\/](?:build|prebuilds)[\\/].*)?\.node$/;
+
+/**
+ * Refuses a process that has loaded another copy of SQLite, because two copies drop each other's locks on a file. Takes a few milliseconds.
+ *
+ * @throws {BackfillError} `SQLITE_LOADED_TWICE` with the path of the other copy
+ * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
+ */
+export function refuseDuplicateSqlite(): void {
+  const loaded = loadedAddons().filter((path) => SQLITE_ADDON.test(path));
+  const ours = dirname(createRequire(import.meta.url).resolve('better-sqlite3/package.json')) + sep;
+  const second = loaded.find((path) => !path.startsWith(ours));
+  if (second === undefined) return;
+  throw new BackfillError(
+    'SQLITE_LOADED_TWICE',
+    msg(
+      "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store",
+      { path: second },
+    ),
+    msg(
+      'Use the same better-sqlite3 in the application (npm ls better-sqlite3), or run umzug-backfill up as a second process',
+    ),
+  );
+}
+
+/** Returns the paths of the native modules that this process has loaded. */
+function loadedAddons(): string[] {
+  const report = process.report as NodeJS.ProcessReport & { excludeNetwork?: boolean };
+  const before = report.excludeNetwork ?? false;
+  report.excludeNetwork = true; // otherwise it resolves the host names of all peers
+  const { sharedObjects } = report.getReport() as unknown as { readonly sharedObjects: readonly string[] };
+  report.excludeNetwork = before;
+  return sharedObjects.filter((path) => path.endsWith('.node'));
 }

@@ -8,12 +8,12 @@ import { msg } from '../messages/message.js';
 import { revertBackfillStep } from '../run/revert.js';
 import { checkRevertible, revertSchemaStep, revertSqlStep } from '../run/schema.js';
 import { hasDown, type Step } from '../steps/step.js';
-import { changeStore, type RunResult, type Work } from './change.js';
-import { refuseLostFillers, withRecalled } from './declared.js';
+import { changeStore, type RunResult } from './change.js';
 import type { MigratorOptions } from './options.js';
+import { refuseTriggers } from './preflight.js';
+import { refuseLostFillers, withRecalled } from './revert-plan.js';
 import { checkDrift, isBackfill, type Session } from './session.js';
-import { refuseTriggers } from './triggers.js';
-import type { MigrateOptions } from './types.js';
+import type { MigrateOptions } from './umzug.js';
 import { unknownStep } from './up-work.js';
 
 /** Result of `down`. */
@@ -22,14 +22,6 @@ export interface DownResult extends RunResult {
   readonly reverted: readonly string[];
   /** Cells that were reverted and kept, by backfill. */
   readonly cells: readonly ({ readonly backfill: string } & RevertResult)[];
-}
-
-/** The work of `down`. */
-export interface DownPlan extends Work {
-  /** Steps to revert, in order. */
-  readonly reverts: readonly Step[];
-  /** Steps of the project and of backfills known only from the ledger. */
-  readonly known: readonly Step[];
 }
 
 /**
@@ -83,17 +75,14 @@ function findReverts(
  * Plans a `down`. Reads only. Checks everything that can be known before the first step; values in columns are checked again after the `down`
  * of their backfill. Logs how long the write lock will be held.
  *
+ * @returns its work; `reverts`: steps to revert, in order; `known`: steps of the project and of backfills known only from the ledger
  * @throws {BackfillError} if the store or the project is refused, or a code of `findReverts`
  */
-export async function prepareDown(
-  session: Session,
-  options: MigratorOptions,
-  target: MigrateOptions,
-): Promise<DownPlan> {
+export async function prepareDown(session: Session, options: MigratorOptions, target: MigrateOptions) {
   const { store, ledger } = session;
   const { project, confirmed = false, onEvent } = options;
   const records = await ledger.steps();
-  const { steps: known } = await withRecalled(session, project);
+  const known = await withRecalled(session, project.steps);
   const reverts = findReverts(records, known, target);
   const drifts = checkDrift(options, records);
   if (!confirmed) await refuseLostFillers(session, reverts.filter(isBackfill), drifts);
@@ -122,14 +111,10 @@ export async function prepareDown(
 export async function down(options: MigratorOptions, target: MigrateOptions = {}): Promise<DownResult> {
   const reverted: string[] = [];
   const cells: ({ backfill: string } & RevertResult)[] = [];
-  const {
-    work: _,
-    joined: __,
-    ...result
-  } = await changeStore<DownPlan>(options, {
+  const done = await changeStore(options, {
     command: 'down',
-    plan: async (session, onEvent) => await prepareDown(session, { ...options, onEvent }, target),
-    act: async ({ store, ledger }, { reverts, known }, _verifications, runSteps) =>
+    plan: async (session, how) => await prepareDown(session, how, target),
+    act: async ({ session: { store, ledger } }, { reverts, known }, runSteps) =>
       await runSteps({
         steps: reverts,
         known,
@@ -139,17 +124,16 @@ export async function down(options: MigratorOptions, target: MigrateOptions = {}
           options.onEvent?.({ event: 'step_started', step: name, direction: 'down' });
           if (step.kind === 'schema') await revertSchemaStep(store, ledger, step, options.confirmed);
           else if (step.kind === 'sql') await revertSqlStep(store, ledger, step);
-          else if (step.kind === 'require')
-            await store.write(async (tx) => await ledger.in(tx).deleteStep(name));
-          else
-            cells.push({
-              backfill: name,
-              ...(await revertBackfillStep({ store, ledger, backfill: step, options })),
-            });
+          else if (step.kind === 'require') await store.write((tx) => ledger.in(tx).deleteStep(name));
+          else {
+            const found = await revertBackfillStep({ store, ledger, backfill: step, options });
+            cells.push({ backfill: name, ...found });
+          }
           reverted.push(name);
           options.onEvent?.({ event: 'step_finished', step: name, direction: 'down' });
         },
       }),
   });
+  const { work: _, joined: __, ...result } = done;
   return { ...result, reverted, cells };
 }

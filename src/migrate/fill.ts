@@ -1,28 +1,41 @@
+import { anySignal } from '../abort.js';
 import { flatMapEach } from '../each.js';
+import { isFilledBy } from '../engine/filled-by.js';
 import { warning } from '../engine/run-options.js';
+import { rootBackfillError } from '../errors.js';
 import { count } from '../format.js';
 import { type Message, msg } from '../messages/message.js';
-import { applyBackfillStep, catchUp, type FillOutcome, rerun } from '../run/runner.js';
-import { type CatchUpProbe, needsCatchUp, probeOf, recordProbe } from '../run/waiting.js';
+import {
+  applyBackfillStep,
+  catchUp,
+  type FillOutcome,
+  joinRuns,
+  rerun,
+  type WithWorkers,
+} from '../run/runner.js';
+import { type CatchUpProbe, needsCatchUp, probeOf, recordProbe, recordProbes } from '../run/waiting.js';
 import { fingerprint, inStep } from '../steps/step.js';
-import type { Verification } from '../verify/verify.js';
-import type { MigratorOptions } from './options.js';
+import { type Verification, verifyBackfill } from '../verify/verify.js';
+import type { MigratorEvent, MigratorOptions } from './options.js';
+import { refuseTriggers } from './preflight.js';
 import {
   type BackfillStep,
+  backfillsOf,
   inTransaction,
   missingColumns,
   type OpenSession,
   type RequireStep,
   requiredBackfill,
   type Session,
+  withSession,
 } from './session.js';
-import { verifyAndRecord } from './verify.js';
+import { verificationFailed } from './verify.js';
 
-/** Context of the fills of a command. */
+/** A command at work. */
 export interface FillContext {
   readonly session: OpenSession;
   readonly options: MigratorOptions;
-  /** Receives the verifications of the command. */
+  /** Receives the verifications of the command, also a failed one. */
   readonly verifications: Verification[];
   /** Receives its warnings. */
   readonly warnings: Message[];
@@ -39,27 +52,17 @@ export async function fill(
   step: BackfillStep,
   kind: 'first' | 'catch-up' | 'rescan',
 ): Promise<boolean> {
-  const { options, session } = context;
+  const { options, session, warnings } = context;
   const { store, ledger } = session;
+  const { name, table } = step;
   const work = { store, ledger, backfill: step, options };
-  return await inStep(step, async () => {
-    const outcome =
-      kind === 'first'
-        ? await applyBackfillStep(work)
-        : kind === 'rescan'
-          ? await rerun(work, kind)
-          : await catchUp(work);
-    warnOfFilledAgain(context, step, outcome);
-    return outcome.hasRun;
-  });
-}
-
-function warnOfFilledAgain(
-  { options, warnings }: FillContext,
-  { name, table }: BackfillStep,
-  { filledAgain, haveKeysRestarted }: FillOutcome,
-): void {
-  if (filledAgain === 0) return;
+  const run = async (): Promise<FillOutcome> => {
+    if (kind === 'first') return await applyBackfillStep(work);
+    if (kind === 'rescan') return await rerun(work, kind);
+    return await catchUp(work);
+  };
+  const { hasRun, filledAgain, haveKeysRestarted } = await inStep(step, run);
+  if (filledAgain === 0) return hasRun;
   const cells = count(filledAgain);
   const text = haveKeysRestarted
     ? msg(
@@ -69,28 +72,40 @@ function warnOfFilledAgain(
     : msg('{cells} cells that {name} had filled were NULL again, and were filled again', { cells, name });
   warnings.push(text);
   options.onEvent?.(warning(text));
+  return hasRun;
 }
 
 /**
- * Verifies a backfill unless it is verified already: another process may have shared its run. Throws as {@link verifyAndRecord}.
+ * Verifies a backfill and records the verdict, unless it is verified already: another process may have shared its run.
  *
  * @param always whether to verify it in any case. Default false
+ * @throws {BackfillError} `VERIFICATION_FAILED`
  */
 export async function verifyOnce(
-  { session, options, verifications }: FillContext,
+  { session: { store, ledger }, options, verifications }: FillContext,
   step: BackfillStep,
   always = false,
 ): Promise<void> {
-  if (!always && !(await session.ledger.isUnverified(step.name))) return;
-  await inStep(step, async () => await verifyAndRecord(session, step, options, verifications));
+  if (!always && !(await ledger.isUnverified(step.name))) return;
+  await inStep(step, async () => {
+    const verification = await verifyBackfill(store, ledger, step, options.project.steps, options);
+    verifications.push(verification);
+    const { verdict, run, threads, durationMs, checks } = verification;
+    await store.write(async (tx) => {
+      const own = ledger.in(tx);
+      const summary = checks.map(({ id, verdict: found, stats }) => ({ id, verdict: found, stats }));
+      await own.addVerification(step.name, run, verdict, summary);
+      await recordProbes(tx, own, step); // in this transaction, so that a kill after the last batch cannot separate them
+    });
+    options.onEvent?.({ event: 'verified', backfill: step.name, verdict, threads, durationMs });
+    if (verdict === 'fail') throw verificationFailed(verification);
+  });
 }
 
-/**
- * Whether an applied backfill has rows to fill before it is verified: an unfinished run, rows to catch up, or a column that will be
- * recreated.
- */
+/** Whether a backfill has work before it is verified: it is not applied, a run is open, rows need a catch-up, or a column will be recreated. */
 export async function hasRowsToFill({ store, ledger }: Session, step: BackfillStep): Promise<boolean> {
   return (
+    (await ledger.step(step.name))?.status !== 'applied' ||
     (await ledger.runs(step.name)).some(({ status }) => status === 'running') ||
     (await missingColumns(store, step)).size > 0 ||
     (await inStep(step, async () => await needsCatchUp(store, ledger, step)))
@@ -116,17 +131,13 @@ export async function applyRequireStep(context: FillContext, step: RequireStep):
   });
 }
 
-/** A probe that found no rows to catch up. */
+/** A search for rows to catch up that found none, and is not in the ledger yet. */
 export interface EmptyProbe {
   readonly step: BackfillStep;
   readonly probe: CatchUpProbe;
 }
 
-/**
- * Returns the probes that found no rows, and are not in the ledger yet.
- *
- * @param steps backfills without rows to catch up in the same snapshot
- */
+/** Returns the searches to record for backfills without rows to catch up in the same snapshot. */
 export async function emptyProbes(
   { store, ledger }: Session,
   steps: readonly BackfillStep[],
@@ -138,11 +149,102 @@ export async function emptyProbes(
   });
 }
 
-/** Records probes that found no rows, so that the next ones are cheap again. */
-export async function recordProbes(session: OpenSession, probes: readonly EmptyProbe[] = []): Promise<void> {
+/** Records searches that found no rows, so that the next ones are cheap again. */
+export async function recordEmptyProbes(
+  session: OpenSession,
+  probes: readonly EmptyProbe[] = [],
+): Promise<void> {
   if (probes.length === 0) return;
   await session.store.write(async (tx) => {
     const { store, ledger } = inTransaction(session, tx);
     for (const { step, probe } of probes) await recordProbe(store, ledger, step, probe);
+  });
+}
+
+/** Events that only the leader logs, because the loops of the other workers begin and end within its loop. */
+const LEADERS: ReadonlySet<MigratorEvent['event']> = new Set([
+  'batches_started',
+  'batches_finished',
+  'run_started',
+  'range_waiting',
+]);
+
+/**
+ * Returns what lets several workers fill together. Each worker besides the leader has a separate session, with a shared run lock, a store and a
+ * ledger. If one fails or is lost, the others do its part; none outlives the fill. A stop, or a failure of the leader, ends all.
+ *
+ * @returns undefined if the leader works alone
+ */
+export function workersOf(options: MigratorOptions): WithWorkers | undefined {
+  const { postgres, workers = 1, onEvent } = options;
+  if (!postgres || workers <= 1) return undefined;
+  return async (work, lead) => {
+    const { postgresConnector } = await import('../engine/postgres/dialect.js');
+    const stopper = new AbortController();
+    const signal = anySignal(options.signal, stopper.signal);
+    const begin = async (number: number): Promise<void> => {
+      const connector = postgresConnector(postgres, signal);
+      const own: MigratorOptions = {
+        ...options,
+        connector,
+        signal,
+        withWorkers: undefined,
+        onEvent: (event) => {
+          if (!LEADERS.has(event.event)) onEvent?.(event);
+        },
+      };
+      try {
+        await connector.withSharedLock(async () => {
+          await withSession(own, ({ store, ledger }) => work(store, ledger, own));
+          return true;
+        });
+      } catch (error) {
+        if (signal.aborted) return; // the leader reports it
+        const { code, texts } = rootBackfillError(error);
+        const values = { number, count: workers, code, message: texts.message };
+        onEvent?.(
+          warning(
+            msg(
+              'Worker {number} of {count} has ended early, and the others do its part: {code}: {message}',
+              values,
+            ),
+          ),
+        );
+      }
+    };
+    const others = Promise.all(Array.from({ length: workers - 1 }, (_, i) => begin(i + 2)));
+    others.catch(() => undefined); // awaited below
+    try {
+      await lead();
+    } catch (error) {
+      stopper.abort('SIGTERM');
+      await others.catch(() => undefined); // the first failure is the one that is reported
+      throw error;
+    }
+    await others;
+  };
+}
+
+/**
+ * Takes part in runs that another process shares, of backfills whose declaration is the same there.
+ *
+ * @param joined receives the names of their backfills
+ * @returns whether there was such a run
+ */
+export async function joinRun(options: MigratorOptions, joined: string[]): Promise<boolean> {
+  return await withSession(options, async (session) => {
+    const { store, ledger } = session;
+    let hasJoined = false;
+    for (const step of backfillsOf(options.project)) {
+      if (!(await isFilledBy(store, ledger, step))) continue;
+      if (!(await ledger.runs(step.name)).some(({ status, share = 0 }) => status === 'running' && share < 1))
+        continue;
+      await refuseTriggers(session, [step], 'up', options);
+      if (!(await inStep(step, async () => await joinRuns({ store, ledger, backfill: step, options }))))
+        continue;
+      hasJoined = true;
+      if (!joined.includes(step.name)) joined.push(step.name);
+    }
+    return hasJoined;
   });
 }

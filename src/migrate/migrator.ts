@@ -13,14 +13,13 @@ import type { ReportResult } from '../report/report.js';
 import { shellWord } from '../shell.js';
 import type { TrustsCode } from '../steps/load.js';
 import type { Verification } from '../verify/verify.js';
-import type { BackfillResult } from './backfill.js';
 import type { PublicResult, RunResult } from './change.js';
-import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
+import { refuseDuplicateSqlite } from './database.js';
 import { ledgerStorage } from './ledger-storage.js';
 import type { MigratorOptions } from './options.js';
 import type { BackfillSkips, Status } from './status.js';
-import type { MigrateOptions, UmzugCommands } from './types.js';
-import { metaOf, stepUmzugClass } from './umzug.js';
+import { type MigrateOptions, metaOf, stepUmzugClass, type UmzugCommands } from './umzug.js';
+import type { BackfillResult } from './up.js';
 
 /** Checked options of a migrator. */
 export interface MigratorParts {
@@ -74,10 +73,7 @@ export interface Migrator extends UmzugCommands, MigratorCommands {}
  *
  * @throws {BackfillError} `USAGE` for an unknown option, and for `rerun: 'ALLOW'`
  */
-function checkSelection(
-  options: MigrateUpOptions | MigrateDownOptions | MigrateOptions,
-  what: string,
-): MigrateOptions {
+function checkSelection(options: MigrateUpOptions | MigrateDownOptions | MigrateOptions, what: string) {
   refuseUnknownOptions(options, ['to', 'step', 'migrations', 'rerun'], what, 'USAGE');
   const { to, step, migrations, rerun = 'THROW' } = options;
   if (rerun === 'THROW' || rerun === 'SKIP') return { to, step, migrations, rerun };
@@ -142,12 +138,9 @@ export function migratorOf({ load, address, settings }: MigratorParts): Migrator
       return await this.#run((options) => verify(options, how));
     }
 
-    async backfill(
-      name?: string,
-      how: { readonly rescan?: boolean } = {},
-    ): Promise<PublicResult<BackfillResult>> {
+    async backfill(name?: string, how: { readonly rescan?: boolean } = {}) {
       checkOptions(how, { rescan: COMMAND_OPTIONS.rescan }, 'backfill()', 'USAGE');
-      const { backfill } = await import('./backfill.js');
+      const { backfill } = await import('./up.js');
       return await this.#change((options) => backfill(options, { name, ...how }));
     }
 
@@ -178,9 +171,7 @@ export function migratorOf({ load, address, settings }: MigratorParts): Migrator
     }
 
     /** Runs a command that returns its error, because part of its work may be done, and throws that. */
-    async #change<Result extends RunResult>(
-      act: (options: MigratorOptions) => Promise<Result>,
-    ): Promise<PublicResult<Result>> {
+    async #change<Result extends RunResult>(act: (options: MigratorOptions) => Promise<Result>) {
       const { publicResult } = await import('./change.js');
       return await this.#run(async (options) => publicResult(await act(options)));
     }

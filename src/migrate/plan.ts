@@ -4,8 +4,7 @@ import type { RevertResult } from '../engine/batch.js';
 import { type PlannedScope, planRows, sampleRows } from '../engine/derive.js';
 import { withFailingRow } from '../engine/expressions.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
-import type { ValuesLeft } from '../engine/run-options.js';
-import { warning } from '../engine/run-options.js';
+import { type ValuesLeft, warning } from '../engine/run-options.js';
 import { planSchemaStep, reverseStatements } from '../engine/schema.js';
 import { BackfillError } from '../errors.js';
 import type { Drift } from '../ledger/ledger.js';
@@ -16,14 +15,12 @@ import { deleteVersionSql, existingObjects } from '../run/schema.js';
 import { probeOf } from '../run/waiting.js';
 import { inStep, type Step } from '../steps/step.js';
 import { showValue } from '../verify/times.js';
-import type { BackfillTarget } from './backfill.js';
-import { type PlannedBackup, planCommand } from './backup-policy.js';
-import { checkDeclarations, refuseLostFillers } from './declared.js';
+import { type PlannedBackup, planCommand } from './backups.js';
 import { prepareDown } from './down.js';
 import { hasRowsToFill } from './fill.js';
 import type { MigratorOptions } from './options.js';
 import { requireApplied } from './preflight.js';
-import { planRevert } from './revert-plan.js';
+import { planRevert, refuseLostFillers } from './revert-plan.js';
 import {
   type BackfillStep,
   backfillsOf,
@@ -33,8 +30,9 @@ import {
   missingColumns,
   type Session,
 } from './session.js';
-import type { MigrateOptions } from './types.js';
-import { prepareUp, type UpTarget } from './up.js';
+import type { MigrateOptions } from './umzug.js';
+import { type BackfillTarget, prepareUp, type UpTarget } from './up.js';
+import { checkDeclarations } from './up-work.js';
 import { besideRun } from './verify.js';
 
 /** Duration of a fill, relative to reading and deriving alone: the rest is writing. Measured on 100,000 rows. */
@@ -50,7 +48,7 @@ const SAMPLES = 10;
 const SCHEMA_ONLY_MS = 5;
 
 /** A statement that would run. */
-export interface PlannedDdl {
+interface PlannedDdl {
   readonly sql: string;
   readonly lockMs: number;
 }
@@ -116,10 +114,9 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
     const planStep = async (step: Step): Promise<PlannedStep> => {
       const dependsOn = awaiting.get(step.name);
       if (dependsOn !== undefined) return { step: step.name, statements: [], dependsOn };
-      const statements = await plannedStatements(session, step);
-      if (!isBackfill(step)) return { step: step.name, statements };
+      if (!isBackfill(step)) return { step: step.name, statements: await forwardDdl(session, step) };
       const kind = caughtUp.includes(step) ? 'catch-up' : 'first';
-      return { step: step.name, statements, fill: await planFill(session, options, step, kind, told) };
+      return { step: step.name, statements: [], fill: await planFill(session, options, step, kind, told) };
     };
     const steps = await mapEach([...work.incomplete, ...caughtUp, ...work.pending], planStep);
     const { backup } = await planCommand(options, session, 'up', names);
@@ -160,9 +157,8 @@ export async function planDown(options: MigratorOptions, target: MigrateOptions 
     const quiet = { ...options, confirmed: true, allowTriggers: true, onEvent: undefined };
     const { reverts, names, drifts } = await prepareDown(session, quiet, target);
     const steps = await mapEach(reverts, async (step): Promise<PlannedStep> => {
-      const statements = await reverseDdl(session, step);
-      if (!isBackfill(step)) return { step: step.name, statements };
-      return { step: step.name, statements, cells: await planRevert(session, step) };
+      if (!isBackfill(step)) return { step: step.name, statements: await reverseDdl(session, step) };
+      return { step: step.name, statements: [], cells: await planRevert(session, step) };
     });
     const { backup } = await planCommand(options, session, 'down', names);
     const warnings = await wantingConsent(
@@ -172,15 +168,14 @@ export async function planDown(options: MigratorOptions, target: MigrateOptions 
   });
 }
 
-async function plannedStatements({ store }: Session, step: Step): Promise<PlannedDdl[]> {
-  if (step.kind === 'sql') return step.up.map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
+const quick = (sql: string): PlannedDdl => ({ sql, lockMs: SCHEMA_ONLY_MS });
+
+async function forwardDdl({ store }: Session, step: Step): Promise<PlannedDdl[]> {
+  if (step.kind === 'sql') return step.up.map(quick);
   if (step.kind !== 'schema') return [];
   const { first, indexes } = await planSchemaStep(store, step);
   const lockMs = Math.ceil((await store.dialect.estimate(store, step.table, { createsIndex: true })).lockMs);
-  return [
-    ...first.map(({ sql }) => ({ sql, lockMs: SCHEMA_ONLY_MS })),
-    ...indexes.map(({ sql }) => ({ sql, lockMs })),
-  ];
+  return [...first.map(({ sql }) => quick(sql)), ...indexes.map(({ sql }) => ({ sql, lockMs }))];
 }
 
 /** Returns the message of a check that `--yes` would pass, as a warning. */
@@ -195,19 +190,16 @@ async function wantingConsent(check: () => Promise<void>): Promise<Message[]> {
 }
 
 async function reverseDdl({ store, ledger }: Session, step: Step): Promise<PlannedDdl[]> {
-  if (step.kind === 'sql') return (step.down ?? []).map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
+  if (step.kind === 'sql') return (step.down ?? []).map(quick);
   if (step.kind !== 'schema') return [];
   const lockMs = Math.ceil((await store.dialect.estimate(store, step.table, { dropsColumns: 1 })).lockMs);
   const objects = await existingObjects(store, ledger, step);
   const version = objects.find(({ kind }) => kind === 'version');
   return [
-    ...reverseStatements(step, objects).map((sql) => ({
-      sql,
-      lockMs: sql.startsWith('ALTER') ? lockMs : SCHEMA_ONLY_MS,
-    })),
-    ...(version && step.version
-      ? [{ sql: deleteVersionSql(step.version, version.name), lockMs: SCHEMA_ONLY_MS }]
-      : []),
+    ...reverseStatements(step, objects).map((sql) =>
+      sql.startsWith('ALTER') ? { sql, lockMs } : quick(sql),
+    ),
+    ...(version && step.version ? [quick(deleteVersionSql(step.version, version.name))] : []),
   ];
 }
 
@@ -240,15 +232,13 @@ async function planFill(
   const found = await inStep(step, read);
   const thrown = takeThrown(step);
   warnings.push(...thrownWarnings(step, thrown));
-  if (options.showValues)
-    // only in the log, because the output of a dry run may be kept
-    for (const text of thrownWarnings(step, thrown, true)) options.onEvent?.(warning(text));
+  // values only in the log, because the output of a dry run may be kept
+  const shown = options.showValues ? thrownWarnings(step, thrown, true) : [];
+  for (const text of shown) options.onEvent?.(warning(text));
   const readMs = performance.now() - startedAt;
   const names = step.columns.map(({ name }) => name);
   const byColumn = <Value>(get: (i: number) => Value): Record<string, Value> =>
     Object.fromEntries(names.map((name, i) => [name, get(i)]));
-  const cellsToFill = byColumn((i) => found.columns[i]?.fill ?? 0);
-  const bytes = byColumn((i) => found.columns[i]?.bytes ?? 0);
   const noValue = found.columns.reduce((sum, { none }) => sum + none, 0);
   const isFresh = !last || (resumed?.kind === 'first' && !(ledger.isShared && resumed.batches > 0));
   const valuesLeft =
@@ -258,12 +248,12 @@ async function planFill(
     backfill: step.name,
     kind,
     rows: found.rows,
-    cellsToFill,
+    cellsToFill: byColumn((i) => found.columns[i]?.fill ?? 0),
     skips: { ...found.failures, ...(noValue > 0 ? { NO_USABLE_VALUE: noValue } : {}) },
     ...(valuesLeft && valuesLeft.rows > 0 ? { valuesLeft } : {}),
     batches: Math.ceil(found.rows / (options.batchRows ?? RUN_OPTIONS.batchRows.default)),
     expectedMs: Math.round(readMs * FILL_OVER_READ),
-    diskBytes: diskNeed(options.project.steps, step, cellsToFill, bytes) + update.diskBytes,
+    diskBytes: diskNeed(options.project.steps, step, found.columns) + update.diskBytes,
     triggers: await store.dialect.updateTriggers(store, table, names),
     samples: (await sampleRows(store, step, scope, SAMPLES)).map(({ key, values }) => ({
       key: String(key),
@@ -276,16 +266,16 @@ async function planFill(
 function diskNeed(
   steps: readonly Step[],
   { table, columns }: BackfillStep,
-  cells: Readonly<Record<string, number>>,
-  bytes: Readonly<Record<string, number>>,
+  found: readonly { readonly fill: number; readonly bytes: number }[],
 ): number {
   const isSame = (one: string, other: string): boolean => foldCase(one) === foldCase(other);
   const indexes = steps.flatMap((step) =>
     step.kind === 'schema' && isSame(step.table, table) ? step.indexes : [],
   );
-  const need = columns.reduce((sum, { name }) => {
+  const need = columns.reduce((sum, { name }, i) => {
+    const { bytes = 0, fill = 0 } = found[i] ?? {};
     const entries = indexes.filter((index) => index.columns.some((column) => isSame(column, name))).length;
-    return sum + (bytes[name] ?? 0) * (1 + entries) + (cells[name] ?? 0) * entries * INDEX_ENTRY_BYTES;
+    return sum + bytes * (1 + entries) + fill * entries * INDEX_ENTRY_BYTES;
   }, 0);
   return Math.round(need);
 }

@@ -1,90 +1,20 @@
 import type { Store } from '../db/connection.js';
 import { foldCase, identifier } from '../db/sql.js';
-import { filterEach } from '../each.js';
 import { expressionSql, scopeSql } from '../engine/rows.js';
+import { warning } from '../engine/run-options.js';
 import { absentColumns, planSchemaStep } from '../engine/schema.js';
 import { BackfillError } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
-import { existingObjects } from '../run/schema.js';
 import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-steps.js';
-import type { Step } from '../steps/step.js';
-import { atStep, inStep } from '../steps/step.js';
-import { type BackfillStep, missingColumns, requiredBackfill, type Session } from './session.js';
+import { inStep, type Step } from '../steps/step.js';
+import type { MigratorOptions } from './options.js';
+import { type BackfillStep, isBackfill, missingColumns, type Session } from './session.js';
 
-/** Result of the checks of pending steps. */
-export interface PreflightResult {
-  readonly warnings: Message[];
-  /** Steps that cannot be checked yet, each with the SQL step before it that may create what they need. */
-  readonly awaiting: ReadonlyMap<string, string>;
-}
+// Checks that steps can run on a store. They only read.
 
-/**
- * Checks that pending steps can run on this store. Reads only. What is refused after a pending SQL step is checked again when that has run,
- * because it may create the table.
- *
- * @param steps steps of the project
- * @throws {BackfillError} `STEP_INVALID`, `TABLE_MISSING`, `COLUMN_MISSING`, `KEY_UNSUITABLE`, `SCHEMA_BLOCKED`, a `VERSION_…` or a `STORE_…` code
- */
-export async function checkPendingSteps(
-  { store, ledger }: Session,
-  steps: readonly Step[],
-  pending: readonly Step[],
-): Promise<PreflightResult> {
-  const warnings: Message[] = [];
-  const awaiting = new Map<string, string>();
-  let sqlStep: string | undefined;
-  const coming = new Set<string>(); // columns that earlier pending steps create, as `table.column`
-  for (const step of pending) {
-    if (step.kind === 'sql') sqlStep = step.name;
-    await store.dialect.checkStep(store, step);
-    if (step.kind === 'require') requiredBackfill(steps, step);
-    if (step.kind !== 'schema' && step.kind !== 'backfill') continue;
-    try {
-      await requireTable(store, step.table);
-      if (step.kind === 'schema') {
-        const existing = await existingObjects(store, ledger, step);
-        warnings.push(
-          ...(await store.dialect.preflightUp(store, step, await planSchemaStep(store, step), existing)),
-        );
-      } else {
-        await checkBackfill(store, step, coming);
-        await store.dialect.checkKeyValues(store, step);
-      }
-    } catch (error) {
-      if (sqlStep === undefined || !(error instanceof BackfillError)) throw atStep(error, step);
-      awaiting.set(step.name, sqlStep);
-    }
-    if (step.kind === 'schema') for (const name of pendingColumns([step])) coming.add(name);
-  }
-  return { warnings, awaiting };
-}
-
-async function requireTable(store: Store, table: string): Promise<void> {
-  if (await store.dialect.hasTable(store, table)) return;
-  throw new BackfillError(
-    'TABLE_MISSING',
-    msg('The store has no table {table}', { table }),
-    missingTableHint(store, table),
-  );
-}
-
-function missingTableHint(store: Store, table: string): Message {
-  const isOfServer = store.files === undefined;
-  const [, schema, name] = /^([^.]+)\.([^.]+)$/.exec(table) ?? [];
-  if (schema !== undefined && name !== undefined)
-    return isOfServer
-      ? msg(
-          "Declare table: '{name}', without a schema, and add ?options=-csearch_path%3D{schema} to the URL: tables are found through the search path",
-          { name, schema },
-        )
-      : msg("Declare table: '{name}', without a schema", { name });
-  return isOfServer
-    ? msg(
-        'Pass the database of the application with --database-url, add ?options=-csearch_path%3DNAME to the URL if the table is in another schema, or fix the declaration',
-      )
-    : msg('Pass the path of a store of the application with --db-path, or fix the declaration');
-}
+const invalid = (message: Message, hint: Message, cause?: unknown): BackfillError =>
+  new BackfillError('STEP_INVALID', message, hint, { cause });
 
 /** Returns the columns that schema steps create, as folded `table.column`. */
 export function pendingColumns(steps: readonly SchemaStepDefinition[]): Set<string> {
@@ -93,17 +23,17 @@ export function pendingColumns(steps: readonly SchemaStepDefinition[]): Set<stri
   );
 }
 
-/** Whether a pending step creates a column of the table, or of a table that it is a partition of. */
-const isPending = async (
+/** Returns the columns that no pending step creates in the table, or in a table that it is a partition of. */
+async function withoutPending(
   store: Store,
   table: string,
-  column: string,
+  columns: Iterable<string>,
   coming: ReadonlySet<string>,
-): Promise<boolean> =>
-  coming.size > 0 &&
-  [table, ...(await store.dialect.parentTables(store, table))].some((name) =>
-    coming.has(foldCase(`${name}.${column}`)),
-  );
+): Promise<string[]> {
+  if (coming.size === 0) return [...columns];
+  const tables = [table, ...(await store.dialect.parentTables(store, table))];
+  return [...columns].filter((column) => !tables.some((name) => coming.has(foldCase(`${name}.${column}`))));
+}
 
 /**
  * Checks that a backfill can run on this store.
@@ -116,7 +46,7 @@ export async function checkBackfill(
   step: BackfillStep,
   coming: ReadonlySet<string> = new Set(),
 ): Promise<void> {
-  const { table, key, columns, checks } = step;
+  const { name, table, key, columns, checks, path } = step;
   const needed = [
     key,
     ...columns.flatMap(({ value }) =>
@@ -125,50 +55,40 @@ export async function checkBackfill(
     ...(step.process?.reads ?? []),
     ...(checks.groupBy === undefined ? [] : [checks.groupBy]),
   ];
+  const unfilled = await missingColumns(store, step);
   const missing = [
     ...(await absentColumns(store, table, needed)),
-    ...(await filterEach(
-      [...(await missingColumns(store, step))],
-      async (name) => !(await isPending(store, table, name, coming)),
-    )),
+    ...(await withoutPending(store, table, unfilled, coming)),
   ];
   if (missing.length > 0) {
+    const values = { table, columns: missing.join(', '), step: name };
     throw new BackfillError(
       'COLUMN_MISSING',
-      msg('The table {table} has no column {columns}, which {step} needs', {
-        table,
-        columns: missing.join(', '),
-        step: step.name,
-      }),
-      msg('Add it in a step that sorts before {step}, or fix the declaration', { step: step.name }),
+      msg('The table {table} has no column {columns}, which {step} needs', values),
+      msg('Add it in a step that sorts before {step}, or fix the declaration', { step: name }),
     );
   }
   await store.dialect.checkKey(store, step);
-  if (
-    await store.compileError(`SELECT 1 FROM ${identifier(table)} AS t WHERE ${scopeSql(step, store.dialect)}`)
-  ) {
-    throw new BackfillError(
-      'STEP_INVALID',
-      msg('The scope of {backfill} is not a condition on {table}', { backfill: step.name, table }),
-      msg('Fix `scope` in {file}: it may name columns of {table} only', { file: step.path, table }),
+  const scope = scopeSql(step, store.dialect);
+  if (await store.compileError(`SELECT 1 FROM ${identifier(table)} AS t WHERE ${scope}`)) {
+    throw invalid(
+      msg('The scope of {backfill} is not a condition on {table}', { backfill: name, table }),
+      msg('Fix `scope` in {file}: it may name columns of {table} only', { file: path, table }),
     );
   }
-  await checkScope(store, step);
+  await checkScope(store, step, scope);
   await checkExpressions(store, step);
   await checkUpdatable(store, step, coming);
-  if ((await missingColumns(store, step)).size === 0) await checkQueries(store, step);
+  if (unfilled.size === 0) await checkQueries(store, step);
 }
 
 /** Checks the queries of checks. They may use columns that do not exist yet, so they are checked once those exist. */
 async function checkQueries(store: Store, { name, path, checks }: BackfillStep): Promise<void> {
   for (const { title, query } of checks.rules ?? []) {
     if (await store.isReadOnlyQuery(query)) continue;
-    throw new BackfillError(
-      'STEP_INVALID',
-      msg('The query of the rule "{title}" of {name} is not a SELECT that this store can run', {
-        title,
-        name,
-      }),
+    const values = { title, name };
+    throw invalid(
+      msg('The query of the rule "{title}" of {name} is not a SELECT that this store can run', values),
       msg('Fix `checks.rules` in {path}', { path }),
     );
   }
@@ -176,19 +96,20 @@ async function checkQueries(store: Store, { name, path, checks }: BackfillStep):
     // A query with INDEXED BY does not compile while its index is missing, and the index may be recreated.
     const error = /\bINDEXED\s+BY\b/i.test(query) ? undefined : await store.compileError(query);
     if (!error) continue;
-    throw new BackfillError(
-      'STEP_INVALID',
+    throw invalid(
       msg('The query for the index {index} of {name} cannot run on this store', { index, name }),
       msg('Fix `checks.indexes` in {path}: one statement, without parameters', { path }),
-      { cause: error },
+      error,
     );
   }
 }
 
 /** Checks that the scope does not read filled columns: a row that is out of scope once it is filled would never be verified. */
-async function checkScope(store: Store, step: BackfillStep): Promise<void> {
-  const { name, table, path, columns } = step;
-  const scope = scopeSql(step, store.dialect);
+async function checkScope(
+  store: Store,
+  { name, table, path, columns }: BackfillStep,
+  scope: string,
+): Promise<void> {
   const filled = columns.filter((column) => foldCase(scope).includes(foldCase(column.name)));
   if (filled.length === 0) return;
   const isFilled = (other: string): boolean =>
@@ -196,17 +117,13 @@ async function checkScope(store: Store, step: BackfillStep): Promise<void> {
   const others = (await store.dialect.tableColumns(store, table)).filter((column) => !isFilled(column.name));
   const rows = `SELECT ${others.map((column) => identifier(column.name)).join(', ')} FROM ${identifier(table)}`;
   if (!(await store.compileError(`SELECT 1 FROM (${rows}) AS t WHERE ${scope}`))) return;
-  const names = filled.map((column) => column.name).join(', ');
-  throw new BackfillError(
-    'STEP_INVALID',
+  const values = { name, path, columns: filled.map((column) => column.name).join(', ') };
+  throw invalid(
     msg(
       'The scope of {name} reads {columns}, which it fills: a row that is filled would be out of scope, and never be verified',
-      { name, columns: names },
+      values,
     ),
-    msg('Leave {columns} out of `scope` in {path}: only cells that are NULL are filled in any case', {
-      columns: names,
-      path,
-    }),
+    msg('Leave {columns} out of `scope` in {path}: only cells that are NULL are filled in any case', values),
   );
 }
 
@@ -217,19 +134,17 @@ async function checkExpressions(store: Store, { name, table, path, columns }: Ba
     const [expression, from] = [expressionSql(value, store.dialect.engine), `FROM ${identifier(table)} AS t`];
     const error = await store.compileError(`SELECT ${expression} ${from}`);
     if (error)
-      throw new BackfillError(
-        'STEP_INVALID',
+      throw invalid(
         msg('The expression of {column} in {name} cannot be computed on {table}', { column, name, table }),
         msg(
           'Fix sql() in {path}: it may name columns of {table}, which the store has or an earlier step makes',
           { path, table },
         ),
-        { cause: error },
+        error,
       );
     const cause = await store.compileError(`SELECT 1 ${from} WHERE ${expression} IS NULL`);
     if (cause)
-      throw new BackfillError(
-        'STEP_INVALID',
+      throw invalid(
         msg(
           'The expression of {column} in {name} cannot be computed on a single row of {table}: it has an aggregate, a window function, or another function of several rows',
           { column, name, table },
@@ -238,7 +153,7 @@ async function checkExpressions(store: Store, { name, table, path, columns }: Ba
           'Fix sql() in {path}: move what reads several rows into a subquery, such as (SELECT max(n) FROM other)',
           { path },
         ),
-        { cause },
+        cause,
       );
   }
 }
@@ -249,26 +164,16 @@ async function checkUpdatable(
   { table, columns }: BackfillStep,
   coming: ReadonlySet<string>,
 ): Promise<void> {
-  const present = await filterEach(
-    columns,
-    async ({ name }) => !(await isPending(store, table, name, coming)),
-  );
+  const names = columns.map(({ name }) => name);
+  const present = await withoutPending(store, table, names, coming);
   if (present.length === 0) return;
-  const error = await store.dialect.updateError(
-    store,
-    table,
-    present.map(({ name }) => name),
-  );
+  const error = await store.dialect.updateError(store, table, present);
   if (!error) return;
+  const sql = shellWord(`.schema ${table}`);
   throw new BackfillError(
     'SCHEMA_BLOCKED',
-    msg('The columns {columns} of {table} cannot be updated', {
-      columns: present.map(({ name }) => name).join(', '),
-      table,
-    }),
-    msg('Check for a generated column or a broken trigger: sqlite3 STORE {sql}', {
-      sql: shellWord(`.schema ${table}`),
-    }),
+    msg('The columns {columns} of {table} cannot be updated', { columns: present.join(', '), table }),
+    msg('Check for a generated column or a broken trigger: sqlite3 STORE {sql}', { sql }),
     { cause: error },
   );
 }
@@ -290,4 +195,71 @@ export async function requireApplied({ store, ledger }: Session, step: BackfillS
     );
   }
   await inStep(step, async () => await checkBackfill(store, step));
+}
+
+/**
+ * Refuses steps whose statements would fire triggers, unless `allowTriggers` is set: then it is a warning. Backfills update their table; in a
+ * file, schema steps also write the version table. On a server, its owner trusts the authors of triggers.
+ *
+ * @throws {BackfillError} `TRIGGERS_WOULD_FIRE` listing them
+ */
+export async function refuseTriggers(
+  { store, ledger }: Session,
+  steps: readonly Step[],
+  direction: 'up' | 'down',
+  { allowTriggers = false, onEvent }: Pick<MigratorOptions, 'allowTriggers' | 'onEvent'>,
+): Promise<void> {
+  const allow = (table: string, triggers: readonly string[], one: Message, several: Message): void => {
+    if (triggers.length === 0) return;
+    const message = triggers.length > 1 ? several : one;
+    if (!allowTriggers)
+      throw new BackfillError(
+        'TRIGGERS_WOULD_FIRE',
+        message,
+        msg(
+          'Check what they do: sqlite3 STORE {command}; if they may run for every row that is updated, run it again with --allow-triggers',
+          { command: shellWord(`.schema ${table}`) },
+        ),
+      );
+    onEvent?.(warning(message));
+  };
+  for (const { table, columns } of steps.filter(isBackfill)) {
+    const names = columns.map(({ name }) => name);
+    const triggers = await store.dialect.updateTriggers(store, table, names);
+    const list = triggers.join(', ');
+    const one = msg('Each update of {table} fires the trigger {name}', { table, name: list });
+    allow(
+      table,
+      triggers,
+      one,
+      msg('Each update of {table} fires the triggers {names}', { table, names: list }),
+    );
+  }
+  for (const step of store.files ? steps : []) {
+    if (step.kind !== 'schema' || !step.version) continue;
+    const { table } = step.version;
+    const triggers = await store.pluck<string>(
+      `SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name`,
+      table,
+    );
+    if (triggers.length === 0) continue;
+    const objects =
+      direction === 'up'
+        ? (await planSchemaStep(store, step)).first.map(({ creates }) => creates)
+        : await ledger.objects(step.name);
+    if (!objects.some(({ kind }) => kind === 'version')) continue;
+    const values = { table, triggers: triggers.join(', ') };
+    allow(
+      table,
+      triggers,
+      msg(
+        'Each version that is written to {table} or removed from it may fire the trigger {triggers}',
+        values,
+      ),
+      msg(
+        'Each version that is written to {table} or removed from it may fire the triggers {triggers}',
+        values,
+      ),
+    );
+  }
 }

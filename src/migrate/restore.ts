@@ -26,14 +26,8 @@ import {
 } from '../safety/copy.js';
 import { requireDiskSpace } from '../safety/disk.js';
 import { lastModified, restoreInto, StaleCopyError, saveFiles, takeIn } from '../safety/restore.js';
+import { chooseBackup, compareBackup, readKnownBackups } from './backups.js';
 import { withLock } from './change.js';
-import {
-  type ChosenBackup,
-  chooseBackup,
-  compareBackup,
-  type KnownBackups,
-  readKnownBackups,
-} from './chosen-backup.js';
 import type { MigratorOptions } from './options.js';
 
 /** Maximum attempts to copy the store and write the backup without a write by another process in between. */
@@ -80,20 +74,11 @@ export async function restore(
     if (!isShared(dirname(plan.backup.path))) await checkBackup(options, plan, plan.backup.path);
     if (dryRun) {
       const digest = await withOpen(plan.backup.path, async (fd) => digestOf(fd));
-      return resultOf(options, plan, digest);
+      return resultOf(plan, digest, options.confirmed);
     }
   }
   const how = { ...options, connector: sqliteConnector(options.path, { files }) };
   return await withLock(how, () => restoreAlone(options, given));
-}
-
-/** The plan of a restore. */
-interface RestorePlan {
-  readonly files: StoreFiles;
-  /** Folder for copies of the store. */
-  readonly copies: string;
-  readonly backup: ChosenBackup;
-  readonly known: KnownBackups | undefined;
 }
 
 /** Finds the backup and checks that the store may be restored from it, without opening it. */
@@ -102,28 +87,26 @@ async function choose(
   files: StoreFiles,
   given: string | undefined,
   access: 'read' | 'write',
-): Promise<RestorePlan> {
+) {
   // The store's folder receives copies too. On some mounts its mode cannot be changed.
   const own = backupFolder(files, undefined, options.confirmed ?? false);
   const folder = options.backup ? options.backup.folder : undefined;
   const copies = folder === undefined ? own : backupFolder(files, folder);
   const known = await readKnownBackups(files, access);
-  const backup = chooseBackup(files, copies, given, known);
-  if (!options.confirmed) refuseForeign(backup.path, files);
-  const found = locateBackup(backup.path);
+  const { path, record } = chooseBackup(files, copies, given, known);
+  if (!options.confirmed) refuseForeign(path, files);
+  const found = locateBackup(path);
   const ownFiles = ['', ...SIDECARS, '.lock'].map((end) => files.path + end);
-  if (ownFiles.some((path) => pathExists(path) && isSameFile(found.path, path)))
-    throw unusable(msg('{path} is the store itself, or belongs to it', { path: backup.path }));
-  refuseUnsafeCopy(files, backup.path, { backup: found, isKnown: backup.record !== undefined });
+  if (ownFiles.some((own) => pathExists(own) && isSameFile(found.path, own)))
+    throw unusable(msg('{path} is the store itself, or belongs to it', { path }));
+  refuseUnsafeCopy(files, path, { backup: found, isKnown: record !== undefined });
   requireSpace(files, copies, found.mainBytes);
-  return { files, copies, backup: { ...backup, path: found.path }, known };
+  return { files, copies, backup: { path: found.path, record }, known };
 }
 
-function resultOf(
-  { confirmed = false }: MigratorOptions,
-  { files, backup, known }: RestorePlan,
-  digest: Digest,
-): RestoreResult {
+type RestorePlan = Awaited<ReturnType<typeof choose>>;
+
+function resultOf({ files, backup, known }: RestorePlan, digest: Digest, confirmed = false): RestoreResult {
   const isVerified = compareBackup(backup, digest, known, confirmed);
   return { from: backup.path, bytes: digest.bytes, path: files.path, isVerified };
 }
@@ -150,7 +133,8 @@ async function restoreAlone(options: MigratorOptions, given: string | undefined)
   const plan = await choose(options, files, given, hasJournalHeader(files) ? 'write' : 'read');
   const act = withPrivateFolder(restorePrefix(files), async (work) => {
     const prepared = join(work, unguessable());
-    const result = resultOf(options, plan, await takeIn(plan.backup.path, prepared, files));
+    const digest = await takeIn(plan.backup.path, prepared, files);
+    const result = resultOf(plan, digest, options.confirmed);
     await checkBackup(options, plan, prepared);
     for (let tries = 1; ; tries += 1) {
       const done = await copyThenRestore(plan, prepared, tries < TRIES, options.onEvent);

@@ -30,6 +30,9 @@ export interface OpenSession extends Session {
   readonly store: Connection;
 }
 
+/** The part of a command's options that opens its store. */
+type StoreOptions = Omit<MigratorOptions, 'project'> & { readonly project: Pick<Project, 'steps'> };
+
 /** Returns the session in a transaction of its store. */
 export const inTransaction = ({ ledger }: Session, tx: Transaction): Session => ({
   store: tx,
@@ -83,7 +86,7 @@ export async function inSnapshot<Result>(
  * @throws {BackfillError} `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD`, a `STORE_…` code
  */
 export async function withStore<Result>(
-  options: MigratorOptions,
+  options: StoreOptions,
   access: 'read' | 'write',
   act: (session: OpenSession) => Promise<Result> | Result,
   busyTimeoutMs?: number,
@@ -108,7 +111,7 @@ export async function connectorFor({
   postgres,
   connector,
   signal,
-}: Pick<MigratorOptions, 'path' | 'postgres' | 'connector' | 'signal'>): Promise<StoreConnector> {
+}: Pick<StoreOptions, 'path' | 'postgres' | 'connector' | 'signal'>): Promise<StoreConnector> {
   if (connector) return connector;
   if (!postgres) return sqliteConnector(path, { signal });
   const { postgresConnector } = await import('../engine/postgres/dialect.js');
@@ -116,12 +119,10 @@ export async function connectorFor({
 }
 
 /** Returns the columns of a backfill that its table does not have. */
-export const missingColumns = async (store: Store, { table, columns }: BackfillStep): Promise<Set<string>> =>
-  await absentColumns(
-    store,
-    table,
-    columns.map(({ name }) => name),
-  );
+export async function missingColumns(store: Store, { table, columns }: BackfillStep): Promise<Set<string>> {
+  const names = columns.map(({ name }) => name);
+  return await absentColumns(store, table, names);
+}
 
 /** Whether the step is a backfill. */
 export const isBackfill = (step: Step): step is BackfillStep => step.kind === 'backfill';
@@ -156,14 +157,12 @@ export function requiredBackfill(
 ): BackfillStep {
   const found = steps.filter(isBackfill).find((step) => step.name === backfill);
   if (found && found.name < name) return found;
+  const values = { step: name, backfill };
   throw new BackfillError(
     'STEP_INVALID',
     found
-      ? msg('The step {step} requires {backfill}, which sorts after it', { step: name, backfill })
-      : msg('The step {step} requires the backfill {backfill}, which the project does not have', {
-          step: name,
-          backfill,
-        }),
+      ? msg('The step {step} requires {backfill}, which sorts after it', values)
+      : msg('The step {step} requires the backfill {backfill}, which the project does not have', values),
     msg('Set a backfill in {file} that sorts before it', { file: path }),
   );
 }

@@ -4,7 +4,6 @@ import type { Drift, Ledger } from '../ledger/ledger.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
 import { probeCatchUp } from '../run/waiting.js';
 import { inStep } from '../steps/step.js';
-import { orphansOf } from './declared.js';
 import type { MigratorOptions } from './options.js';
 import { fractionOfKeys, percentOf } from './progress.js';
 import {
@@ -16,7 +15,7 @@ import {
   missingColumns,
   type Session,
 } from './session.js';
-import { findUpWork } from './up-work.js';
+import { findUpWork, orphansOf } from './up-work.js';
 
 /** Status of a backfill. */
 export interface BackfillStatus {
@@ -74,11 +73,7 @@ export async function status(
   return await connector.within(async () => await statusAt({ ...options, connector }, connector, probeRows));
 }
 
-async function statusAt(
-  options: MigratorOptions,
-  connector: StoreConnector,
-  probeRows: number,
-): Promise<Status> {
+async function statusAt(options: MigratorOptions, connector: StoreConnector, probeRows: number) {
   const { project } = options;
   const lock = await connector.readLockState();
   return await inSnapshot(options, async (session) => {
@@ -119,7 +114,7 @@ async function statusAt(
       lock: lock.state === 'free' ? await connector.readLockState() : lock,
       steps,
       drifts: checkDrift(options, records),
-      isPending: isPending || ([...probed.values()].includes('unknown') ? 'unknown' : false),
+      isPending: isPending || ([...probed.values()].includes('unknown') ? ('unknown' as const) : false),
     };
   });
 }

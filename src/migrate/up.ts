@@ -1,6 +1,5 @@
 import { filterEach } from '../each.js';
-import type { ValuesLeft } from '../engine/run-options.js';
-import { warning } from '../engine/run-options.js';
+import { type ValuesLeft, warning } from '../engine/run-options.js';
 import { count } from '../format.js';
 import { refuseNewerPackage } from '../ledger/ledger.js';
 import { stepStorage } from '../ledger/steps.js';
@@ -8,17 +7,23 @@ import { type Message, msg } from '../messages/message.js';
 import { beginBackfillStep } from '../run/runner.js';
 import { applySchemaStep, applySqlStep } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
-import { changeStore, type RunResult, type Work } from './change.js';
-import { checkDeclarations, refuseOrphans } from './declared.js';
+import { changeStore, type RunResult } from './change.js';
 import { applyRequireStep, emptyProbes, type FillContext, fill, hasRowsToFill, verifyOnce } from './fill.js';
 import type { MigratorEvent, MigratorOptions } from './options.js';
-import { checkPendingSteps } from './preflight.js';
+import { refuseTriggers, requireApplied } from './preflight.js';
 import { type BackfillStep, backfillsOf, checkDrift, isBackfill, type Session } from './session.js';
-import { refuseTriggers } from './triggers.js';
-import type { MigrateOptions } from './types.js';
-import type { RunSteps } from './umzug.js';
-import { backfillsToFill, findUpWork, namesOf, type UpWork, withoutBackfills } from './up-work.js';
-import { workersOf } from './workers.js';
+import type { MigrateOptions, RunSteps } from './umzug.js';
+import {
+  backfillsToFill,
+  checkDeclarations,
+  checkPendingSteps,
+  findUpWork,
+  namesOf,
+  refuseOrphans,
+  type UpWork,
+  withoutBackfills,
+} from './up-work.js';
+import { besideRun } from './verify.js';
 
 /** Which steps to apply. Default: all pending ones. */
 export interface UpTarget extends MigrateOptions {
@@ -42,25 +47,13 @@ export interface UpResult extends RunResult {
   readonly valuesLeft: readonly (ValuesLeft & { readonly backfill: string })[];
 }
 
-/** The work of `up`, with the facts that it needs. */
-export interface UpPlan extends Work {
-  readonly work: UpWork;
-  /** Backfills that are left to a later run. */
-  readonly deferred: readonly string[];
-  /** Steps that cannot be checked yet, each with the SQL step before it that may create what they need. */
-  readonly awaiting: ReadonlyMap<string, string>;
-}
-
 /**
  * Plans an `up`. Reads only.
  *
+ * @returns its work; `deferred`: names of backfills that are left to a later run; `awaiting`: see {@link checkPendingSteps}
  * @throws {BackfillError} if the store or the project is refused, or a code of {@link findUpWork}
  */
-export async function prepareUp(
-  session: Session,
-  options: MigratorOptions,
-  target: UpTarget,
-): Promise<UpPlan> {
+export async function prepareUp(session: Session, options: MigratorOptions, target: UpTarget) {
   const { project, onEvent } = options;
   const records = await session.ledger.steps();
   refuseNewerPackage(records);
@@ -70,10 +63,11 @@ export async function prepareUp(
   const work = target.deferBackfills ? await withoutBackfills(session, all) : all;
   const pending = [...work.incomplete, ...work.pending];
   const { warnings: found, awaiting } = await checkPendingSteps(session, project.steps, pending);
-  const due = [...(await backfillsToFill(session, project, all)), ...all.unverified];
-  const warnings = [...found, ...(await checkDeclarations(session, options, [...new Set(due)]))];
+  const toFill = await backfillsToFill(session, project, all);
+  const due = [...new Set([...toFill, ...all.unverified])];
+  const warnings = [...found, ...(await checkDeclarations(session, options, due))];
   for (const text of [...drifts.map((drift) => drift.texts.text), ...warnings]) onEvent?.(warning(text));
-  const fills = await backfillsToFill(session, project, work);
+  const fills = work === all ? toFill : await backfillsToFill(session, project, work);
   const schema = work.pending.filter((step) => !isBackfill(step));
   await refuseTriggers(session, [...fills, ...schema], 'up', options);
   const names = namesOf(work);
@@ -99,11 +93,9 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
   const done = { applied: [] as string[], caughtUp: [] as string[], recreated: [] as string[] };
   const valuesLeft: (ValuesLeft & { backfill: string })[] = [];
   const unfilled: Message[] = [];
-  const warnings: Message[] = [];
-  const completed: string[] = [];
+  let completed: readonly BackfillStep[] = []; // of the deferred ones
   const options: MigratorOptions = {
     ...given,
-    withWorkers: workersOf(given),
     onEvent(event) {
       if (event.event === 'values_left') {
         const { backfill, rows, cells } = event;
@@ -114,28 +106,30 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
     },
   };
   let { rerun } = target;
-  const { work: plan, ...result } = await changeStore<UpPlan>(options, {
+  const { work: plan, ...result } = await changeStore(options, {
     command: 'up',
     joinable: !target.deferBackfills,
-    async plan(session, onEvent) {
-      const found = await prepareUp(session, { ...options, onEvent }, { ...target, rerun });
+    async plan(session, how) {
+      const found = await prepareUp(session, how, { ...target, rerun });
       rerun = 'SKIP'; // another command may apply a named step while this one waits for the lock
       return found;
     },
-    async act(session, { work }, verifications, runSteps) {
-      const context: FillContext = { session, options, verifications, warnings };
+    async act(context, { work }, runSteps) {
       await completeApplied(context, work, done);
       if (work.pending.length === 0) return;
       await applyPending(context, work, done.applied, runSteps, target.deferBackfills ?? false);
-      if (target.deferBackfills) completed.push(...(await completeBackfills(context)));
+      const { session } = context;
+      const isComplete = async (step: BackfillStep): Promise<boolean> =>
+        !(await session.ledger.isUnverified(step.name)) && !(await hasRowsToFill(session, step));
+      if (target.deferBackfills) completed = await filterEach(backfillsOf(given.project), isComplete);
     },
   });
   return {
     ...result,
     ...done,
     valuesLeft,
-    warnings: [...unfilled, ...result.warnings, ...warnings],
-    deferred: plan.deferred.filter((name) => !completed.includes(name)),
+    warnings: [...unfilled, ...result.warnings],
+    deferred: plan.deferred.filter((name) => !completed.some((step) => step.name === name)),
   };
 }
 
@@ -226,15 +220,61 @@ async function applyStep(context: FillContext, step: Step): Promise<void> {
   else await fill(context, step, 'first');
 }
 
-/** Returns the names of the backfills that have nothing left to do. */
-async function completeBackfills({ session, options }: FillContext): Promise<string[]> {
-  const { ledger } = session;
-  const complete = await filterEach(
-    backfillsOf(options.project),
-    async (step) =>
-      (await ledger.step(step.name))?.status === 'applied' &&
-      !(await ledger.isUnverified(step.name)) &&
-      !(await hasRowsToFill(session, step)),
-  );
-  return complete.map(({ name }) => name);
+/** Which applied backfills to run again, and from where. */
+export interface BackfillTarget {
+  /** Default: all backfills. */
+  readonly name?: string | undefined;
+  /** Whether to begin at the first key and retry skips. Default false: only rows to catch up. */
+  readonly rescan?: boolean | undefined;
+}
+
+/** Result of `backfill`. */
+export interface BackfillResult extends RunResult {
+  /** Backfills that were run again. */
+  readonly ran: readonly string[];
+}
+
+/**
+ * Runs applied backfills again, and verifies those it ran and those that are not verified. Writes nothing if there is nothing to do.
+ *
+ * @throws {BackfillError} `BACKFILL_UNKNOWN`, `STEP_NOT_APPLIED`, or if the store is refused
+ */
+export async function backfill(
+  options: MigratorOptions,
+  { name, rescan = false }: BackfillTarget,
+): Promise<BackfillResult> {
+  const wanted = backfillsOf(options.project, name);
+  const ran: string[] = [];
+  const change = async () =>
+    await changeStore(options, {
+      joinable: !rescan,
+      command: rescan ? 'rescan' : 'backfill',
+      async plan(session, how) {
+        const { ledger } = session;
+        const due = await filterEach(wanted, async (step) => {
+          await requireApplied(session, step);
+          const isDue = rescan || (await hasRowsToFill(session, step));
+          if (isDue) await refuseTriggers(session, [step], 'up', how);
+          return isDue || (await ledger.isUnverified(step.name));
+        });
+        const changed = await checkDeclarations(session, how, due);
+        for (const text of changed) how.onEvent?.(warning(text));
+        const idle = wanted.filter((step) => !due.includes(step));
+        return {
+          due,
+          names: due.map((step) => step.name),
+          drifts: checkDrift(how, await ledger.steps()),
+          warnings: changed,
+          probes: await emptyProbes(session, idle),
+        };
+      },
+      async act(context, { due }) {
+        for (const step of due) {
+          if (await fill(context, step, rescan ? 'rescan' : 'catch-up')) ran.push(step.name);
+          await verifyOnce(context, step);
+        }
+      },
+    });
+  const { work: _, joined, ...result } = await besideRun(options, change);
+  return { ...result, ran: [...new Set([...joined, ...ran])] };
 }

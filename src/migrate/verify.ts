@@ -1,20 +1,13 @@
 import { holderText } from '../db/connection.js';
+import { mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { checkRequirements } from '../run/schema.js';
-import { recordProbes } from '../run/waiting.js';
 import { inStep } from '../steps/step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
 import type { MigratorOptions } from './options.js';
 import { requireApplied } from './preflight.js';
-import {
-  type BackfillStep,
-  backfillsOf,
-  connectorFor,
-  inTransaction,
-  type OpenSession,
-  withStore,
-} from './session.js';
+import { backfillsOf, connectorFor, inTransaction, type OpenSession, withStore } from './session.js';
 
 /**
  * Verifies every backfill of the project. Reads only: no verdict is recorded.
@@ -26,52 +19,20 @@ export async function verify(
   options: MigratorOptions,
   { minCoverage }: { readonly minCoverage?: number | undefined } = {},
 ): Promise<readonly Verification[]> {
-  const { project, parallelMinBytes, now } = options;
+  const { project } = options;
   const steps = backfillsOf(project);
-  return await besideRun(
-    options,
-    async () =>
-      await withStore(options, 'read', async (session) => {
-        await session.store.snapshot(async (tx) => {
-          await checkRequirements(tx, project.config.requires);
-          for (const step of steps) await requireApplied(inTransaction(session, tx), step);
-        });
-        const { store, ledger } = session;
-        const verifications: Verification[] = [];
-        for (const step of steps) {
-          const how = { minCoverage, parallelMinBytes, now };
-          const verified = async () => await verifyBackfill(store, ledger, step, project.steps, how);
-          verifications.push(await inStep(step, verified));
-        }
-        return verifications;
-      }),
-  );
-}
-
-/**
- * Verifies a backfill after `up` or `backfill` filled it, and records the verdict.
- *
- * @param verifications receives the verification, also a failed one
- * @throws {BackfillError} `VERIFICATION_FAILED`
- */
-export async function verifyAndRecord(
-  { store, ledger }: OpenSession,
-  step: BackfillStep,
-  { project, onEvent, parallelMinBytes, now }: MigratorOptions,
-  verifications: Verification[],
-): Promise<void> {
-  const how = { parallelMinBytes, now };
-  const verification = await verifyBackfill(store, ledger, step, project.steps, how);
-  verifications.push(verification);
-  const { verdict, run, threads, durationMs, checks } = verification;
-  await store.write(async (tx) => {
-    const own = ledger.in(tx);
-    const summary = checks.map(({ id, verdict: found, stats }) => ({ id, verdict: found, stats }));
-    await own.addVerification(step.name, run, verdict, summary);
-    await recordProbes(tx, own, step); // in this transaction, so that a kill after the last batch cannot separate them
-  });
-  onEvent?.({ event: 'verified', backfill: step.name, verdict, threads, durationMs });
-  if (verdict === 'fail') throw verificationFailed(verification);
+  const read = async (session: OpenSession): Promise<readonly Verification[]> => {
+    const { store, ledger } = session;
+    await store.snapshot(async (tx) => {
+      await checkRequirements(tx, project.config.requires);
+      for (const step of steps) await requireApplied(inTransaction(session, tx), step);
+    });
+    const how = { ...options, minCoverage };
+    return await mapEach(steps, async (step) =>
+      inStep(step, async () => await verifyBackfill(store, ledger, step, project.steps, how)),
+    );
+  };
+  return await besideRun(options, async () => await withStore(options, 'read', read));
 }
 
 /** Returns the error for a failed verification, with the hint of the first failed check. */

@@ -72,7 +72,7 @@ export const CHANGE_COMMANDS: Readonly<
       const target = { name, rescan: options.rescan ?? false };
       if (options.dryRun)
         return await planned('backfill', ({ planBackfill }) => planBackfill(migrator, target));
-      const { backfill } = await import('../../migrate/backfill.js');
+      const { backfill } = await import('../../migrate/up.js');
       const outcome = await backfill(migrator, target);
       const isIdle = outcome.ran.length + outcome.verifications.length === 0 && !outcome.error;
       const lines = isIdle
