@@ -36,6 +36,14 @@ describe('the public API', () => {
     expect(bare).to.deep.equal([]);
   });
 
+  it('declares each class in one entry, because two of one name are two types', () => {
+    const classes = entries.flatMap(({ exported, others }) =>
+      [...exported, ...others].flatMap(({ kind, name }) => (kind === 'class' ? name : [])),
+    );
+    expect(classes).to.include.members(['BackfillError', 'BackfillTestError']);
+    expect(classes).to.deep.equal([...new Set(classes)]);
+  });
+
   it('says of every function what it takes, and shows an example', () => {
     for (const { name, code, doc } of exported.filter(({ kind }) => kind === 'function')) {
       if (!code.includes('()')) expect(doc?.params, name).not.to.have.length(0);

@@ -22,7 +22,7 @@ import { lagSeries } from './lag-series.js';
 export type ReportFacts = Awaited<ReturnType<typeof collect>>;
 
 /** Facts about one backfill. */
-export type BackfillFacts = ReportFacts['backfills'][number];
+export type BackfillFacts = Awaited<ReturnType<typeof factsOf>>;
 
 /** Maximum number of runs, of verdicts and of commands. */
 const MAX_EVENTS = 200;

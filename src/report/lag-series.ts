@@ -6,7 +6,37 @@ import { parseTimestamp } from '../verify/times.js';
 import { addInstant, bucketWidth, coreRange, emptyHistogram } from './time-range.js';
 
 /** Lags between two columns: their distribution, and their course over time. */
-export type LagSeries = NonNullable<Awaited<ReturnType<typeof lagSeries>>>;
+export interface LagSeries {
+  /** Rows where both columns are timestamps. */
+  readonly rows: number;
+  /** Rows whose second time is before the first. */
+  readonly negative: number;
+  /** Rows whose two times are equal to the microsecond. */
+  readonly zero: number;
+  /** Lags above zero, in ascending order, from the first bar with rows to the last. */
+  readonly bars: readonly HistogramBin[];
+  /** By the second column's time; periods without rows are left out. */
+  readonly buckets: readonly LagBucket[];
+  /** Length of a period. */
+  readonly bucketMs: number;
+  /** Rows too far from the others in time, which are in no bucket. */
+  readonly outside: number;
+}
+
+/** Rows with a lag of at least `fromSeconds` and less than `toSeconds`. */
+interface HistogramBin {
+  readonly fromSeconds: number;
+  readonly toSeconds: number;
+  readonly rows: number;
+}
+
+/** Lags of the rows that end in one period. Percentiles are within one percent. */
+interface LagBucket {
+  readonly startMs: number;
+  readonly rows: number;
+  readonly p50Seconds: number;
+  readonly p95Seconds: number;
+}
 
 /** Maximum number of buckets over time. */
 const MAX_BUCKETS = 48;
@@ -21,7 +51,7 @@ const EDGES = Array.from({ length: 18 }, (_, power) =>
  *
  * @returns undefined if the backfill does not configure `checks.lag`
  */
-export async function lagSeries(session: Session, step: BackfillStep) {
+export async function lagSeries(session: Session, step: BackfillStep): Promise<LagSeries | undefined> {
   if (!step.checks.lag) return undefined;
   const times = emptyHistogram();
   for await (const page of lags(session, step)) for (const { endMs } of page) addInstant(times, endMs);
@@ -42,21 +72,14 @@ export async function lagSeries(session: Session, step: BackfillStep) {
     }
   }
   return {
-    /** Rows where both columns are timestamps. */
     rows,
-    /** Rows whose second time is before the first. */
     negative,
-    /** Rows whose two times are equal to the microsecond. */
     zero,
-    /** Lags above zero, in ascending order, from the first bar with rows to the last. */
     bars: barsOf(bars),
-    /** Lags by the second column's time; periods without rows are left out. */
     buckets: [...sketches]
       .sort(([a], [b]) => a - b)
       .map(([number, sketch]) => ({ startMs: number * bucketMs, ...summaryOf(sketch) })),
-    /** Length of a period. */
     bucketMs,
-    /** Rows too far from the others in time, which are in no bucket. */
     outside,
   };
 }
@@ -92,8 +115,7 @@ function barOf(seconds: number): number | undefined {
   return micros <= 0 ? undefined : countWhile(EDGES.length, (i) => (EDGES[i] as number) <= micros) - 1;
 }
 
-/** Returns the bars: the rows with a lag of at least `fromSeconds` and less than `toSeconds`. */
-function barsOf(counts: readonly number[]) {
+function barsOf(counts: readonly number[]): HistogramBin[] {
   const first = counts.findIndex((rows) => rows > 0);
   if (first < 0) return [];
   const last = counts.findLastIndex((rows) => rows > 0);
@@ -144,7 +166,7 @@ const middleOf = (bin: number): number =>
   (Math.sign(bin) * 2 * RATIO ** (Math.abs(bin) + BASE)) / (RATIO + 1);
 
 /** Returns the count of the numbers, and two nearest-rank quantiles. */
-function summaryOf(sketch: QuantileSketch) {
+function summaryOf(sketch: QuantileSketch): Omit<LagBucket, 'startMs'> {
   const ascending = [...sketch].sort(([a], [b]) => a - b);
   const rows = ascending.reduce((sum, [, count]) => sum + count, 0);
   const quantile = (fraction: number): number => {

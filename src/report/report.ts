@@ -1,6 +1,6 @@
 import { locateStore } from '../db/path.js';
-import { type BackfillError, rootBackfillError } from '../errors.js';
-import type { Verification } from '../index.js';
+import { rootBackfillError } from '../errors.js';
+import type { BackfillError, Verification } from '../index.js';
 import type { Lang } from '../messages/lang.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { verificationFailed } from '../migrate/verify.js';

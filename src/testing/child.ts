@@ -7,7 +7,7 @@ import type { ChildResult, FaultRequest, Task } from './fault-injector.js';
 import type { Subject } from './options.js';
 import { runDown, runUp } from './store.js';
 
-// A process, started by children.ts, that runs `up` or `down` of a backfill and kills itself in the middle.
+// A process, started by fault-injector.ts, that runs `up` or `down` of a backfill and kills itself in the middle.
 
 let subject: Promise<Subject> | undefined;
 
