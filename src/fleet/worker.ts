@@ -44,7 +44,7 @@ process.on('message', async ({ argv, path }: StoreTask) => {
     ...(error ? { error } : {}),
   };
   isBusy = false;
-  if (process.connected) process.send?.(result);
+  if (process.connected) process.send?.(result, () => {}); // the pool may have ended just now
 });
 
 // The pool has ended: stop the current store as a signal would.

@@ -46,11 +46,11 @@ export async function renderReport(
   const failed = facts.backfills.find(({ verification }) => verification?.verdict === 'fail')?.verification;
   return {
     text: storePage(facts, await renderContext(lang), toRunnable),
-    ...(failed ? { error: verificationFailed(failed) } : {}),
     backfills: facts.backfills.map(({ step, verification }) => ({
       name: step.name,
       verdict: verification?.verdict ?? 'none',
     })),
+    ...(failed ? { error: verificationFailed(failed) } : {}),
   };
 }
 

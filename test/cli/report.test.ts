@@ -138,6 +138,7 @@ describe('up --report', () => {
     expect(result.code, result.stdout).to.equal(5);
     expect(result.json().error.code).to.equal('VERIFICATION_FAILED');
     expect(result.json().report.path).to.equal(file());
+    expect(Object.keys(result.json().report)).to.deep.equal(['path', 'bytes', 'backfills', 'error']);
     expect(readFileSync(file(), 'utf8')).to.include('class="badge fail"');
   });
 });
