@@ -38,12 +38,16 @@ export class PostgresError extends Error {
 /** Whether an error means that the connection is lost, and with it the transaction. */
 export const isDisconnected = (error: unknown): boolean => error instanceof PostgresError && error.isLoss;
 
-/** Converts an error of the driver, which has no code if the connection is lost. */
+/**
+ * Converts an error of the driver, which has no code if the connection is lost. The system's error names of five letters, such as
+ * EPIPE, would look like a SQLSTATE.
+ */
 export function postgresError(error: unknown): PostgresError {
   if (error instanceof PostgresError) return error;
   if (!(error instanceof Error)) return new PostgresError(String(error), 'POSTGRES_CONNECTION');
-  const { code } = error as { readonly code?: unknown };
-  return new PostgresError(error.message, `POSTGRES_${typeof code === 'string' ? code : 'CONNECTION'}`);
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  const isNamed = typeof code === 'string' && !(syscall !== undefined && code.length === 5);
+  return new PostgresError(error.message, `POSTGRES_${isNamed ? code : 'CONNECTION'}`);
 }
 
 /**
