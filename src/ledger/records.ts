@@ -228,10 +228,9 @@ export const rangeRows = reader(T.ranges, {
 /** A part of a run. */
 export type RangeRecord = RowOf<typeof rangeRows>;
 
-/**
- * One run of a backfill, with the sums of its ranges. Its fields are named one by one because it is part of the API: types inferred from
- * the readers would bring those of every store and engine, and of Node, into the published declarations.
- */
+// Its fields are named one by one, because it is part of the API: a type inferred from the readers would bring those of every store and
+// engine, and of Node, into the published declarations.
+/** One run of a backfill, with the sums of its ranges. */
 export interface RunRecord {
   readonly run: number;
   readonly kind: 'first' | 'catch-up' | 'rescan';
