@@ -51,6 +51,12 @@ describe('the public API', () => {
     }
   });
 
+  it('names no type of Node, which a project need not have', () => {
+    for (const { module, exported, others } of entries)
+      for (const { name, code } of [...exported, ...others])
+        expect(code, `${module}: ${name}`).not.to.match(/\b(?:Buffer|NodeJS)\b/);
+  });
+
   it('has examples that compile', () => {
     const names = new Map(entries.map(({ module, exported }) => [module, exported.map(({ name }) => name)]));
     const imports = [...names].map(([module, all]) => `import { ${all.join(', ')} } from '${module}';\n`);

@@ -109,6 +109,20 @@ describe('what a migrator refuses outside of its steps', () => {
     }));
 });
 
+describe('a listener of events that throws', () => {
+  it('is told with the file of its step, for a catch-up too', () =>
+    withShop(async (path) => {
+      await shopMigrator(path).up();
+      query(path, 'UPDATE events SET ordered_at = NULL RETURNING id');
+      const onEvent: CreateMigratorOptions['onEvent'] = (told) => {
+        if (told.event === 'warning') throw new Error('not told');
+      };
+      const { cause, hint } = await failureOf('INTERNAL', () => shopMigrator(path, { onEvent }).up());
+      expect(String(cause)).to.equal('Error: not told');
+      expect(hint).to.include('; the step is declared in ');
+    }));
+});
+
 describe('the run lock of a migrator', () => {
   it('is held around all steps and their listeners, and free around the command', () =>
     withShop(async (path) => {

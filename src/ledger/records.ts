@@ -228,11 +228,25 @@ export const rangeRows = reader(T.ranges, {
 /** A part of a run. */
 export type RangeRecord = RowOf<typeof rangeRows>;
 
+// Its fields are named one by one, because it is part of the API: a type inferred from the readers would bring those of every store and
+// engine, and of Node, into the published declarations.
 /** One run of a backfill, with the sums of its ranges. */
-export interface RunRecord
-  extends RowOf<typeof runRows>,
-    Pick<RangeRecord, 'cursor' | 'batches' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped'> {
+export interface RunRecord {
+  readonly run: number;
+  readonly kind: 'first' | 'catch-up' | 'rescan';
+  /** `superseded`: a rescan has started since. */
+  readonly status: 'running' | 'filled' | 'verified' | 'superseded';
+  /** Cursor at its start. */
+  readonly startKey: Key | null;
+  readonly watermark: Key | null;
+  readonly cursor: Key | null;
   readonly prefilledCells: number;
+  readonly batches: number;
+  readonly rowsScanned: number;
+  readonly cellsFilled: number;
+  readonly cellsSkipped: number;
+  readonly startedAt: string;
+  readonly filledAt: string | null;
   /** Whether `prefilledCells` is counted; other workers join only after that. */
   readonly isCounted: boolean;
   /** Fraction of its ranges that are done, if it has several. */

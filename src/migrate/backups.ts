@@ -33,14 +33,19 @@ export interface PlannedBackup {
 }
 
 /** A command before it starts. */
-export type PlannedCommand = Awaited<ReturnType<typeof planCommand>>;
+export interface PlannedCommand {
+  readonly command: WriteCommand;
+  /** Names of the steps that it changes. */
+  readonly steps: readonly string[];
+  /** Whether it resumes an unfinished command, and so shares its ledger entry and backup. */
+  readonly isResumed: boolean;
+  /** The backup to create first; null if backups are off, or the resumed command has one. */
+  readonly backup: PlannedBackup | null;
+}
 
 /**
  * Plans the start of a command.
  *
- * @param steps names of the steps that it changes
- * @returns `isResumed`: whether it resumes an unfinished command, and so shares its ledger entry and backup; `backup`: the one to create first,
- *   null if backups are off, or the resumed command has one
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
 export async function planCommand(
@@ -48,11 +53,11 @@ export async function planCommand(
   session: Session,
   command: WriteCommand,
   steps: readonly string[],
-) {
+): Promise<PlannedCommand> {
   const { files } = session.store;
   const isResumed = steps.length > 0 && (await resumes(options, session, command, steps));
   const isOff = options.backup === false || command === 'backfill' || steps.length === 0 || isResumed;
-  const backup: PlannedBackup | null =
+  const backup =
     isOff || !files // a database server has separate backups
       ? null
       : {

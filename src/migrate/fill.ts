@@ -52,17 +52,27 @@ export async function fill(
   step: BackfillStep,
   kind: 'first' | 'catch-up' | 'rescan',
 ): Promise<boolean> {
-  const { options, session, warnings } = context;
+  const { options, session } = context;
   const { store, ledger } = session;
-  const { name, table } = step;
   const work = { store, ledger, backfill: step, options };
   const run = async (): Promise<FillOutcome> => {
     if (kind === 'first') return await applyBackfillStep(work);
     if (kind === 'rescan') return await rerun(work, kind);
     return await catchUp(work);
   };
-  const { hasRun, filledAgain, haveKeysRestarted } = await inStep(step, run);
-  if (filledAgain === 0) return hasRun;
+  return await inStep(step, async () => {
+    const outcome = await run();
+    warnOfFilledAgain(context, step, outcome);
+    return outcome.hasRun;
+  });
+}
+
+function warnOfFilledAgain(
+  { options, warnings }: FillContext,
+  { name, table }: BackfillStep,
+  { filledAgain, haveKeysRestarted }: FillOutcome,
+): void {
+  if (filledAgain === 0) return;
   const cells = count(filledAgain);
   const text = haveKeysRestarted
     ? msg(
@@ -72,7 +82,6 @@ export async function fill(
     : msg('{cells} cells that {name} had filled were NULL again, and were filled again', { cells, name });
   warnings.push(text);
   options.onEvent?.(warning(text));
-  return hasRun;
 }
 
 /**

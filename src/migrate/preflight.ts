@@ -13,8 +13,8 @@ import { type BackfillStep, isBackfill, missingColumns, type Session } from './s
 
 // Checks that steps can run on a store. They only read.
 
-const invalid = (message: Message, hint: Message, cause?: unknown): BackfillError =>
-  new BackfillError('STEP_INVALID', message, hint, { cause });
+const invalid = (message: Message, hint: Message, cause?: Error): BackfillError =>
+  new BackfillError('STEP_INVALID', message, hint, cause && { cause });
 
 /** Returns the columns that schema steps create, as folded `table.column`. */
 export function pendingColumns(steps: readonly SchemaStepDefinition[]): Set<string> {

@@ -81,7 +81,11 @@ export async function restore(
   return await withLock(how, () => restoreAlone(options, given));
 }
 
-/** Finds the backup and checks that the store may be restored from it, without opening it. */
+/**
+ * Finds the backup and checks that the store may be restored from it, without opening it.
+ *
+ * @returns the plan: `copies` is the folder for copies of the store, `known` the backups in its ledger
+ */
 async function choose(
   options: MigratorOptions,
   files: StoreFiles,
