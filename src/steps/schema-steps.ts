@@ -152,8 +152,8 @@ export interface SqlStepDefinition {
  */
 export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
   const what = 'defineSqlStep()';
-  const { up, down } = options;
   refuseUnknownOptions(options, ['up', 'down'], what, 'STEP_INVALID');
+  const { up, down } = options;
   if (!Array.isArray(up) || up.length === 0)
     throw invalidStep(
       msg('Expected `up` in defineSqlStep() to be a list of statements'),
