@@ -66,11 +66,12 @@ export interface ConfigOptions {
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
-const isTables = (value: unknown): value is NonNullable<StoreRequirements['tables']> =>
-  isObject(value) && Object.values(value).every((columns) => NAMES.accepts(columns));
+const isList = (value: unknown): value is readonly string[] => Array.isArray(value) && NAMES.accepts(value);
 
-const isFolders = (value: unknown): value is readonly string[] =>
-  Array.isArray(value) && value.length > 0 && NAMES.accepts(value);
+const isTables = (value: unknown): value is NonNullable<StoreRequirements['tables']> =>
+  isObject(value) && Object.values(value).every(isList);
+
+const isFolders = (value: unknown): value is readonly string[] => isList(value) && value.length > 0;
 
 /** Returns the kind of an object with these options. */
 const objectOf = (members: OptionTable) => object(msg('an object'), isObject, members);

@@ -214,7 +214,8 @@ describe('defineConfig', () => {
     [{ steps: [] }, '`steps`'],
     [{ steps: 'steps' }, '`steps`'],
     [{ requires: { table: {} } }, '`table`'],
-    [{ requires: { tables: { a: 'b', c: [7] } } }, '`requires.tables`'],
+    [{ requires: { tables: { a: 'b' } } }, '`requires.tables`'],
+    [{ requires: { tables: { a: ['b'], c: [7] } } }, '`requires.tables`'],
     [{ requires: { version: { table: 'v', column: 'v' } } }, '`requires.version.atLeast`'],
     [{ database: 'store.db' }, '`database`'],
   ]);

@@ -252,7 +252,7 @@ export async function filledTable(store: Store, backfill: string): Promise<Fille
   return (await tableRows(store, 'WHERE backfill = ?', backfill))[0];
 }
 
-/** Records a backfill's table. Drops probes past its watermark: their rows no longer exist. */
+/** Records a backfill's table, inside its caller's transaction. Drops probes past its watermark: their rows no longer exist. */
 export async function recordTable(
   store: Store,
   backfill: string,

@@ -152,8 +152,8 @@ export interface SqlStepDefinition {
  */
 export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
   const what = 'defineSqlStep()';
-  const { up, down } = options;
   refuseUnknownOptions(options, ['up', 'down'], what, 'STEP_INVALID');
+  const { up, down } = options;
   if (!Array.isArray(up) || up.length === 0)
     throw invalidStep(
       msg('Expected `up` in defineSqlStep() to be a list of statements'),
@@ -195,7 +195,11 @@ const HAS_BODY = /^\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:TEMP(?:ORARY)?\s+)?(?:TRIG
 const PARAMETER =
   /(?<![\w$])\$\d|\?\d|(?<![:\w\])]):[a-z_]|(?:^|[(,=<>+*/%-])\s*\?(?![|&#-])|(?<![@?])\?(?=\s*(?:[),;=<>+*/%]|$))/i;
 
-/** Checks that a text of a step is one statement without parameters. A second one would be ignored, or could end the transaction. */
+/**
+ * Checks that a text of a step is one statement without parameters. A second one would be ignored, or could end the transaction.
+ *
+ * @throws {BackfillError} `STEP_INVALID`
+ */
 function requireOneStatement(sql: string, what: Phrase): void {
   const plain = sql.replace(OPAQUE, (_, comment?: string) => (comment === undefined ? "''" : ' '));
   const hasBody = HAS_BODY.test(plain);

@@ -124,7 +124,14 @@ const CHUNK = 2 ** 16;
 const MAX_MICROSECONDS = 2 ** 32 - 1;
 
 /** Distribution of the seconds between two columns, over all rows where both are timestamps. */
-export type LagFigures = NonNullable<Awaited<ReturnType<typeof lagFigures>>>;
+export interface LagFigures {
+  readonly count: number;
+  readonly p50Seconds: number;
+  readonly p95Seconds: number;
+  readonly p99Seconds: number;
+  readonly maxSeconds: number;
+  readonly slowest: readonly { readonly key: string; readonly seconds: number }[];
+}
 
 /**
  * Lags in microseconds; below that, a difference of two doubles is noise. Most take four bytes, so exact percentiles of ten million lags
@@ -189,7 +196,10 @@ export function mergeLags(into: LagFacts, from: LagFacts): void {
 }
 
 /** Computes the distribution, with nearest-rank percentiles; undefined if no row has both timestamps. */
-export async function lagFigures(store: Store, { chunks, used, others, slowest }: LagFacts) {
+export async function lagFigures(
+  store: Store,
+  { chunks, used, others, slowest }: LagFacts,
+): Promise<LagFigures | undefined> {
   const turn = turns(store);
   const parts = await mapEach(chunks, async (chunk, i) => {
     await turn(); // sorting ten million takes a second
