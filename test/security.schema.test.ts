@@ -65,8 +65,10 @@ describe('a schema text with more than one statement', () => {
           ['status'],
         ];
         for (const args of commands) {
-          const { message } = await refusesStore(path, args, 'SCHEMA_TAMPERED');
+          const { message, hint } = await refusesStore(path, args, 'SCHEMA_TAMPERED');
           expect(message).to.include('evil');
+          const [, sql = ''] = /-safe \S+ '(.+)'; then/.exec(hint) ?? [];
+          expect(query(path, `SELECT name FROM (${sql.replaceAll(`'\\''`, "'")})`)).to.deep.equal(['evil']);
         }
       }));
   }

@@ -3,7 +3,7 @@ import { identifier } from '../db/sql.js';
 import type { Key } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
 import { fallbackOf } from '../steps/values.js';
-import { clientRows, type Derivation, isDerivedSql } from './derive.js';
+import { clientRows, type Derivation, type GivenRow, isDerivedSql } from './derive.js';
 import type { KeyRange } from './dialect.js';
 import { withFailingRow } from './expressions.js';
 import { partsSql, rowSql } from './rows.js';
@@ -72,7 +72,7 @@ const sumSql = (store: Store, terms: readonly string[]): string =>
 async function statesOf(
   store: Store,
   derivation: Derivation,
-  rows: Parameters<Derivation['given']>[0],
+  rows: readonly GivenRow[],
 ): Promise<(key: Key) => number | undefined> {
   const { backfill, given } = derivation;
   const allHeld = backfill.columns.reduce((sum, _, i) => sum + 2 * 4 ** i, 0);

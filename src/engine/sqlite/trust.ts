@@ -33,9 +33,11 @@ interface Entry extends Omit<SchemaObject, 'sql'> {
 
 // SQLite compiles entries whose columns are BLOBs as if they were texts; comparisons with a text find none of them.
 
+const IS_TEXT = `typeof(type) = 'text' AND typeof(name) = 'text' AND typeof(tbl_name) = 'text' AND typeof(sql) IN ('text', 'null')`;
+
 /** Columns of an {@link Entry}, all as text. */
 const ENTRY = `CAST(type AS TEXT) AS type, CAST(name AS TEXT) AS name, CAST(tbl_name AS TEXT) AS tbl_name, CAST(sql AS TEXT) AS sql,
-  typeof(type) = 'text' AND typeof(name) = 'text' AND typeof(tbl_name) = 'text' AND typeof(sql) IN ('text', 'null') AS isText`;
+  ${IS_TEXT} AS isText`;
 
 /** @throws {BackfillError} `SCHEMA_TAMPERED` naming the first entry with columns that are not text */
 function refuseOtherThanText(entries: readonly Entry[]): void {
@@ -46,9 +48,7 @@ function refuseOtherThanText(entries: readonly Entry[]): void {
     msg("An entry of the store's schema has a type, name or SQL that is not text: {name}", {
       name: found.name ?? 'NULL',
     }),
-    inspectHint(
-      `SELECT * FROM sqlite_schema WHERE 'text' NOT IN (typeof(type), typeof(name), typeof(tbl_name))`,
-    ),
+    inspectHint(`SELECT * FROM sqlite_schema WHERE NOT (${IS_TEXT})`),
   );
 }
 
