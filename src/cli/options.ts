@@ -85,7 +85,7 @@ export const givenAll = (argv: readonly string[], flag: string): readonly string
     word === flag ? (argv[i + 1] ?? []) : word.startsWith(`${flag}=`) ? word.slice(flag.length + 1) : [],
   );
 
-/** Returns the value of a flag, as {@link givenAll}: the last one, as commander does. */
+/** Returns the last value of a flag: commander takes the last one, too. See {@link givenAll}. */
 export const given = (argv: readonly string[], flag: string): string | undefined =>
   givenAll(argv, flag).at(-1);
 

@@ -21,7 +21,7 @@ export interface Table {
   /** Cells by row: a text, or several lines. */
   readonly rows: readonly (readonly (Part | ResultLines)[])[];
   /**
-   * Widths of the columns in characters, but for the last, which takes the rest of the terminal; longer text is wrapped. Default: as wide
+   * Widths of the columns in characters, except the last, which takes the rest of the terminal; longer text is wrapped. Default: as wide
    * as the text.
    */
   readonly widths?: readonly number[];

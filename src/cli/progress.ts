@@ -20,7 +20,7 @@ const [BAR_MOST, BAR_LEAST, BAR_FROM] = [30, 10, 60];
  * the log every five seconds. The bar is cleared before each line of the log, and at the end.
  *
  * @param log takes a line of the log, where there is no terminal
- * @returns `clearLine` clears the bar before a line of the log; `onEvent` is to be called for every event, when it has been logged
+ * @returns `clearLine` clears the bar before a line of the log; `onEvent` must be called for every event, after it is logged
  */
 export function progressView(
   stream: OutputStream,

@@ -154,7 +154,7 @@ export async function isFilledBy(store: Store, ledger: Ledger, backfill: Backfil
   return known === fingerprint(backfill) && !(last && hasOtherText(last, backfill));
 }
 
-/** Whether a run filled by the current declaration. */
+/** Checks whether a run filled by the current declaration. */
 export async function isRunOf(store: Store, ledger: Ledger, backfill: Backfill, run: number) {
   const records = await readDeclarations(store, backfill.name);
   const batch = (await ledger.batches(backfill.name)).findLast((record) => record.run === run);

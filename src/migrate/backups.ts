@@ -236,7 +236,7 @@ export function chooseBackup(
 }
 
 function noBackup(files: StoreFiles, copies: string): BackfillError {
-  const file = findNamed(files, copies).at(-1); // of another user
+  const file = findNamed(files, copies).at(-1); // another user owns it
   const found = file === undefined ? undefined : lstatOf(file);
   const values = { path: files.path, folder: copies };
   if (file === undefined || !found?.isFile())

@@ -93,7 +93,7 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
   const done = { applied: [] as string[], caughtUp: [] as string[], recreated: [] as string[] };
   const valuesLeft: (ValuesLeft & { backfill: string })[] = [];
   const unfilled: Message[] = [];
-  let completed: readonly BackfillStep[] = []; // of the deferred ones
+  let completed: readonly BackfillStep[] = []; // verified, with nothing left to fill
   const options: MigratorOptions = {
     ...given,
     onEvent(event) {

@@ -83,7 +83,7 @@ async function revertCells(
   return { reverted, others, gone: gone + (countKeys(runs) - found) * names.length };
 }
 
-/** What filled a batch, and which of its columns no longer exist, in folded case. */
+/** The declaration that filled a batch, and those of its columns that no longer exist, in folded case. */
 interface FilledBy {
   readonly filler: Filler;
   readonly absent: ReadonlySet<string>;

@@ -80,7 +80,7 @@ export const parentTables: Dialect['parentTables'] = async (store, table) =>
       JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${relationSql(store, table)} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
   );
 
-/** Whether the store has a table (not a view) of this name. The ledger's own are searched only in its schema. */
+/** Checks whether the store has a table (not a view) of this name. The ledger's own are searched only in its schema. */
 export const hasTable: Dialect['hasTable'] = async (store, name) => {
   const postgres = requirePostgres(store);
   const isOurs = OUR_TABLES.includes(name);

@@ -17,7 +17,7 @@ export const schemaEntry = async (
   );
 
 /**
- * Whether the store has a table of this name. Views and virtual tables do not count: reading them would run code of the file's
+ * Checks whether the store has a table of this name. Views and virtual tables do not count: reading them would run code of the file's
  * author.
  */
 export const hasTable: Dialect['hasTable'] = async (store, name) => {
@@ -25,7 +25,7 @@ export const hasTable: Dialect['hasTable'] = async (store, name) => {
   return table !== undefined && !isVirtual(table.sql);
 };
 
-/** Whether the store has an index of this name. */
+/** Checks whether the store has an index of this name. */
 export const hasIndex: Dialect['hasIndex'] = async (store, _table, name) =>
   (await schemaEntry(store, 'index', name)) !== undefined;
 
