@@ -97,6 +97,12 @@ describe('scripts/prose.js', () => {
     expect(status).to.equal(0);
   });
 
+  it('finds nothing in the sources: messages, docstrings and comments', () => {
+    const { status, stdout } = prose('--code', join(root, 'src'));
+    expect(stdout).to.equal('');
+    expect(status).to.equal(0);
+  });
+
   it('reads messages of sources, and their docstrings with --code', () => {
     const source = write(
       'source.ts',
