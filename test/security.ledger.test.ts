@@ -4,9 +4,9 @@ import { ledgerStorage } from '../src/index.js';
 import { runCli } from './support/cli.js';
 import { craft, ENDLESS, refusesStore, retext } from './support/crafted.js';
 import { LEDGER_TABLES } from './support/ledger.js';
-import { codeOf, down, up } from './support/migrate.js';
+import { codeOf, down, stoppedAfter, up } from './support/migrate.js';
 import { quick, withV20 } from './support/schema-step.js';
-import { change, dumpSchema, failureOf, query } from './support/stores.js';
+import { change, dumpSchema, dumpTable, failureOf, query } from './support/stores.js';
 
 // The ledger is in the store, so that whoever wrote the file can put something else in its place: it would be read or written with the
 // rights of whoever runs a command.
@@ -107,6 +107,20 @@ describe('a ledger that is not this program’s work', () => {
       change(path, 'DROP VIEW umzug_backfill_steps');
       expect(codeOf(await up(path, quick))).to.equal(undefined);
     }));
+
+  for (const by of [1, -1]) {
+    it(`is refused where an open range ends ${by > 0 ? 'after' : 'before'} its run, and not read for ever`, () =>
+      withV20(async (path) => {
+        const half = await up(path, { ...quick, batchRows: 3, ...stoppedAfter(2) });
+        expect(codeOf(half)).to.equal('TERMINATED');
+        change(path, `UPDATE umzug_backfill_ranges SET end_key = end_key + ${by} WHERE is_done = 0`);
+        const audits = dumpTable(path, 'task_audits');
+        const { error } = await up(path, quick);
+        expect(error).to.include({ code: 'LEDGER_DAMAGED' });
+        expect(error?.message).to.include('end_key');
+        expect(dumpTable(path, 'task_audits')).to.deep.equal(audits);
+      }));
+  }
 
   it('can be mended as the hint says: the trigger is dropped', () =>
     withApplied(async (path) => {

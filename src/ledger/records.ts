@@ -73,8 +73,13 @@ export function readCell<Value>(
   cell: unknown,
 ): Value {
   const value = form(cell, dialect);
-  if (value !== undefined) return value;
-  throw new BackfillError(
+  if (value === undefined) throw damagedCell(table, column);
+  return value;
+}
+
+/** Returns the error for a value that this package never writes into a column. */
+export const damagedCell = (table: string, column: string): BackfillError =>
+  new BackfillError(
     'LEDGER_DAMAGED',
     msg(
       'The ledger of this store is damaged: a row of {table} has a value in {column} that this package never writes',
@@ -82,7 +87,6 @@ export function readCell<Value>(
     ),
     msg('Undo the changes to that table, or restore the newest backup: umzug-backfill restore'),
   );
-}
 
 /** Reads rows of a table of the ledger: those that `tail`, the statement from its WHERE on, selects. Throws `LEDGER_DAMAGED`. */
 type Reader<Row> = (store: Store, tail: string, ...parameters: readonly SqlValue[]) => Promise<Row[]>;

@@ -4,6 +4,7 @@ import { msg } from '../messages/message.js';
 import { compareKeys, type Key } from './keys.js';
 import type { Ledger } from './ledger.js';
 import {
+  damagedCell,
   type Form,
   form,
   insert,
@@ -128,11 +129,11 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
      *
      * @param cursor last key that this process has done: no other process moves it, unless runs are shared
      * @returns `exhausted` if all ranges are done, `contended` if other processes have claimed all that are left
-     * @throws {BackfillError} `RUN_CONFLICT` if another process has worked on the run
+     * @throws {BackfillError} `RUN_CONFLICT` if another process has worked on the run; `LEDGER_DAMAGED` if the range does not end with it
      */
     async claim(
       backfill: string,
-      { run }: RunRecord,
+      { run, watermark }: RunRecord,
       cursor: Key | null,
     ): Promise<RangeRecord | 'exhausted' | 'contended'> {
       const open = 'WHERE backfill = ? AND run = ? AND is_done = 0';
@@ -149,6 +150,8 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
         return claimed.length > 0 ? 'contended' : 'exhausted';
       }
       if (!shared && range.cursor !== cursor) throw runConflict(backfill);
+      // The only range of its run: the loop, which reads up to the watermark, would never reach another end.
+      if (!shared && range.endKey !== watermark) throw damagedCell(T.ranges, 'end_key');
       last.range = range.number;
       return range;
     },
