@@ -57,7 +57,7 @@ function refuseOtherThanText(entries: readonly Entry[]): void {
  * The author of the file could otherwise run SQL whenever the ledger is read or written.
  *
  * @param tables tables to check. Default: all
- * @throws {BackfillError} `LEDGER_UNTRUSTED` naming the object
+ * @throws {BackfillError} `LEDGER_UNTRUSTED` naming the object; `SCHEMA_TAMPERED` naming an entry that is not text
  */
 export async function checkLedger(
   store: Store,
@@ -115,7 +115,7 @@ const BEGINNINGS: Readonly<Record<string, RegExp>> = {
 /**
  * Returns the objects of a store's schema that have a text, in an order in which they can be created.
  *
- * @throws {BackfillError} `SCHEMA_TAMPERED` naming an object whose text is not exactly one CREATE statement for its type
+ * @throws {BackfillError} `SCHEMA_TAMPERED` naming an entry that is not text, or whose text is not exactly one CREATE statement for its type
  */
 export async function schemaObjects(store: Store): Promise<SchemaObject[]> {
   const objects = await store.all<SchemaObject & Entry>(
