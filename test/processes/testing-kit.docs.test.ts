@@ -15,9 +15,13 @@ describe('the processes of testBackfill', () => {
     for (const name of ['hook.mjs', 'a.cjs', 'y.mjs']) writeFileSync(folder.file(name), '');
     writeFileSync(
       folder.file('001-told.js'),
-      `import { writeFileSync } from 'node:fs';
+      `import { renameSync, writeFileSync } from 'node:fs';
       import { defineBackfill } from 'umzug-backfill';
-      if (process.send) writeFileSync(new URL('options.json', import.meta.url), JSON.stringify(process.execArgv));
+      if (process.send) {
+        // It may be killed at any moment, and the file is whole all the same.
+        writeFileSync('options.' + process.pid, JSON.stringify(process.execArgv));
+        renameSync('options.' + process.pid, 'options.json');
+      }
       export default defineBackfill({ table: 'people', key: 'id', reads: ['name'], columns: ['size'],
         process: (rows) => rows.map(({ name }) => ({ size: name.length })) });`,
     );
