@@ -18,6 +18,8 @@ export interface Pass<Found> {
   readonly elsewhere: PassElsewhere | undefined;
   /** Merges findings of another thread, for other ranges. Returns whether the result is what a single thread would have found. */
   merge(into: Found, from: Found): boolean;
+  /** What a {@link Follower} has read already. Default: nothing. */
+  readonly followed?: Followed | undefined;
 }
 
 /** Plain data with which another thread makes a pass. */
@@ -33,6 +35,39 @@ export type PassMaker = (
   data: unknown,
   ranges: Iterable<KeyRange>,
 ) => Promise<{ readonly found: unknown; readonly transfer: readonly ArrayBuffer[] }>;
+
+/** The same pass over the rows of each batch while a run writes the next ones, by another thread: what was written is read once more. */
+export interface Follower {
+  /**
+   * Reads a range of keys. Returns false if it has rows whose findings depend on the end of the run; they are then read with the rest of
+   * the table.
+   */
+  read(tx: Transaction, range: KeyRange): Promise<boolean>;
+  /** Returns what it has found in the other ranges, with the buffers that are moved; undefined if it has to be read again. */
+  end(): { readonly found: unknown; readonly transfer: readonly ArrayBuffer[] } | undefined;
+}
+
+/** Makes a follower on another thread. */
+export type FollowerMaker = (data: unknown) => Follower;
+
+/** Findings of a {@link Follower}. They hold for a snapshot with the same version of the store. */
+export interface Followed {
+  readonly found: unknown;
+  /** Number that changes when another connection commits, read before the first batch. */
+  readonly version: number;
+  /** First and last key that it has read. */
+  readonly range: readonly [first: bigint, last: bigint];
+  /** Ranges in between that it has left. */
+  readonly left: readonly (readonly [first: bigint, last: bigint])[];
+}
+
+/** A run that is to be followed. */
+export interface Follow {
+  /** Its module exports a {@link FollowerMaker} as `makeFollower`. */
+  readonly elsewhere: PassElsewhere;
+  /** Set after the last batch; undefined if no thread has followed, or another connection has committed. */
+  followed: Followed | undefined;
+}
 
 /** A callback after a pass, on its snapshot. */
 export type AfterPass<Found, Result> = (tx: Transaction, found: Found, threads: 1 | 2) => Promise<Result>;

@@ -1,7 +1,16 @@
 import type { Store } from '../db/connection.js';
 import type { KeyRange } from '../engine/dialect.js';
 import { withFailingRow } from '../engine/expressions.js';
-import { type Pass, type PassMaker, type ScanRow, scanRows } from '../engine/scan.js';
+import {
+  type Follow,
+  type Followed,
+  type FollowerMaker,
+  type Pass,
+  type PassElsewhere,
+  type PassMaker,
+  type ScanRow,
+  scanRows,
+} from '../engine/scan.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
@@ -52,26 +61,71 @@ interface ScanData {
 }
 
 /** Returns the scan of every row in scope, which the engine runs. */
-export const scanPass = (ledger: Ledger, backfill: Backfill, nowMs: number): Pass<ScanFacts> => ({
+export const scanPass = (
+  ledger: Ledger,
+  backfill: Backfill,
+  nowMs: number,
+  followed?: Followed,
+): Pass<ScanFacts> => ({
   over: (tx, ranges) => scan(tx, ledger.in(tx), backfill, ranges, nowMs),
-  // Functions cannot be sent to another thread.
-  elsewhere: backfill.process
+  elsewhere: elsewhere(backfill, nowMs),
+  merge,
+  followed,
+});
+
+/** Returns what another thread needs for the scan; undefined if it cannot make it, as functions cannot be sent to it. */
+const elsewhere = (backfill: Backfill, nowMs: number): PassElsewhere | undefined =>
+  backfill.process
     ? undefined
     : {
         module: new URL('./scan-pass.js', import.meta.url).href,
         data: { backfill, nowMs } satisfies ScanData,
-      },
-  merge(into, from) {
-    mergeFacts(into, from);
-    return !into.hasOtherGroups; // with too many groups, each thread has kept others: one thread must count them all
-  },
-});
+      };
+
+/** Merges the facts of other rows. Returns whether the result is what a single scan would have found. */
+function merge(into: ScanFacts, from: ScanFacts): boolean {
+  if (into.comparedUpTo !== from.comparedUpTo) return false;
+  mergeFacts(into, from);
+  // With too many groups, each scan has kept others: one scan must count them all.
+  return !into.hasOtherGroups && into.groups.size <= MAX_GROUPS;
+}
+
+/**
+ * Returns the scan of what a run is about to fill, right after each batch. Undefined if the rows of a batch can change with a later one: what
+ * a subquery reads may be such a row.
+ */
+export function followRun(backfill: Backfill, nowMs: number): Follow | undefined {
+  const expressions = [backfill.scope, ...backfill.columns.map(({ value }) => value)];
+  const pass = elsewhere(backfill, nowMs);
+  return pass && !/\bselect\b/i.test(JSON.stringify(expressions))
+    ? { elsewhere: pass, followed: undefined }
+    : undefined;
+}
 
 /** Runs the same scan on some of the ranges in another thread. */
 export const makePass: PassMaker = async (tx, data, ranges) => {
   const { backfill, nowMs } = data as ScanData;
   const found = await scan(tx, openLedger(tx), backfill, ranges, nowMs);
   return { found, transfer: lagBuffers(found.lag) };
+};
+
+/** Makes the same scan on another thread, range by range, while a run fills the next ones. */
+export const makeFollower: FollowerMaker = (data) => {
+  const { backfill, nowMs } = data as ScanData;
+  let facts: ScanFacts | undefined;
+  let isWhole = true;
+  return {
+    async read(tx, range) {
+      if (!isWhole) return false;
+      const found = await scan(tx, openLedger(tx), backfill, [range], nowMs, true);
+      if (!found) return false;
+      if (facts) isWhole = merge(facts, found);
+      facts ??= found;
+      if (!isWhole) facts = undefined; // frees its memory
+      return true;
+    },
+    end: () => facts && { found: facts, transfer: lagBuffers(facts.lag) },
+  };
 };
 
 /**
@@ -87,12 +141,29 @@ async function scan(
   backfill: Backfill,
   ranges: Iterable<KeyRange>,
   nowMs: number,
-): Promise<ScanFacts> {
+): Promise<ScanFacts>;
+/** @param onlySettled whether to return undefined if a finding depends on the ledger's records of cells, or on the time of the scan */
+async function scan(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  ranges: Iterable<KeyRange>,
+  nowMs: number,
+  onlySettled: boolean,
+): Promise<ScanFacts | undefined>;
+async function scan(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  ranges: Iterable<KeyRange>,
+  nowMs: number,
+  onlySettled = false,
+): Promise<ScanFacts | undefined> {
   const facts = emptyFacts(backfill.columns.map(({ name }) => name));
   const cells = await cellClassifier(store, ledger, backfill, facts);
   const judgeTimes = backfill.checks.timestamps ? timestampClassifier(backfill, facts, nowMs) : undefined;
   const rowsOf = await scanRows(store, backfill);
-  await withFailingRow(store, backfill, async () => {
+  return await withFailingRow(store, backfill, async () => {
     for (const range of ranges) {
       for await (const page of rowsOf(range)) {
         facts.rows += page.length;
@@ -101,13 +172,17 @@ async function scan(
           cells.classify(key, state, groupOf(facts, value, key));
           judgeTimes?.(key, row);
         }
+        if (onlySettled && (cells.areUnsettled() || hasFuture(facts))) return undefined;
         await cells.classifyLater();
       }
       await cells.settle();
     }
+    return facts;
   });
-  return facts;
 }
+
+const hasFuture = ({ columns }: ScanFacts): boolean =>
+  columns.some(({ timestamps }) => timestamps.future.count > 0);
 
 /** Returns the name of a group: its value, or for a long one the beginning with the length. */
 const shortened = (text: string): string =>
@@ -132,7 +207,7 @@ function groupOf(facts: ScanFacts, value: unknown, key: Key): GroupFacts {
  * Returns functions that classify cells: filled with the derived value or another one, NULL and why.
  *
  * @returns `classify` takes each row, in key order; `classifyLater`, called after each page, classifies the cells for which it reads the
- * ledger; `settle` is called after the last page
+ * ledger, if there are any (`areUnsettled`); `settle` is called after the last page
  */
 async function cellClassifier(store: Store, ledger: Ledger, backfill: Backfill, facts: ScanFacts) {
   const watermark = await lookedUpTo(store, ledger, backfill.name);
@@ -141,6 +216,7 @@ async function cellClassifier(store: Store, ledger: Ledger, backfill: Backfill, 
   const comparedUpTo = compared?.watermark ?? null;
   // If keys start over, those after the new watermark belong to rows that the run has not seen.
   const compareUpTo = watermark !== null && isUpTo(watermark, comparedUpTo) ? watermark : comparedUpTo;
+  facts.comparedUpTo = compareUpTo;
   // Cells that other definitions filled before that run were not prefilled when it started.
   const isCompared = (key: Key, run: number): boolean => run === compared?.run && isUpTo(key, compareUpTo);
   const mismatch = await mismatchClassifier(store, ledger, backfill, facts, isCompared);
@@ -177,7 +253,8 @@ async function cellClassifier(store: Store, ledger: Ledger, backfill: Backfill, 
     await mismatch.classify(others);
     [nulls, others] = [[], []];
   };
-  return { classify, classifyLater, settle: mismatch.settle };
+  const areUnsettled = (): boolean => nulls.length + others.length > 0;
+  return { classify, areUnsettled, classifyLater, settle: mismatch.settle };
 }
 
 /**
