@@ -64,8 +64,6 @@ export type ScanFacts = ReturnType<typeof emptyFacts>;
 /** Returns the facts of no rows. */
 export const emptyFacts = (columns: readonly string[]) => ({
   rows: 0,
-  /** Key up to which consistent cells are compared with the ledger; null for none. */
-  comparedUpTo: null as Key | null,
   columns: columns.map(emptyColumn),
   groups: new Map<string, GroupFacts>(),
   /** Whether the grouping column has too many values, and some were counted together. */

@@ -84,7 +84,6 @@ const elsewhere = (backfill: Backfill, nowMs: number): PassElsewhere | undefined
 
 /** Merges the facts of other rows. Returns whether the result is what a single scan would have found. */
 function merge(into: ScanFacts, from: ScanFacts): boolean {
-  if (into.comparedUpTo !== from.comparedUpTo) return false;
   mergeFacts(into, from);
   // With too many groups, each scan has kept others: one scan must count them all.
   return !into.hasOtherGroups && into.groups.size <= MAX_GROUPS;
@@ -216,7 +215,6 @@ async function cellClassifier(store: Store, ledger: Ledger, backfill: Backfill, 
   const comparedUpTo = compared?.watermark ?? null;
   // If keys start over, those after the new watermark belong to rows that the run has not seen.
   const compareUpTo = watermark !== null && isUpTo(watermark, comparedUpTo) ? watermark : comparedUpTo;
-  facts.comparedUpTo = compareUpTo;
   // Cells that other definitions filled before that run were not prefilled when it started.
   const isCompared = (key: Key, run: number): boolean => run === compared?.run && isUpTo(key, compareUpTo);
   const mismatch = await mismatchClassifier(store, ledger, backfill, facts, isCompared);

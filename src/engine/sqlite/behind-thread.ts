@@ -36,6 +36,12 @@ function end(): void {
   reply({ followed }, ended?.transfer);
 }
 
+/** Keys that are read before the end: to begin another thread for fewer takes longer. */
+const FEW_KEYS = 50_000n;
+
+const areMany = ([first, ...more]: readonly IntegerRange[]): boolean =>
+  first !== undefined && (more.at(-1) ?? first)[1] - first[0] > FEW_KEYS;
+
 async function work(): Promise<void> {
   isWorking = true;
   for (; ; await nextTurn()) {
@@ -44,7 +50,7 @@ async function work(): Promise<void> {
       await checkpoint(store, 'PASSIVE');
       isCheckpointDue = false;
       reply('checkpointed');
-    } else if (isEndDue) {
+    } else if (isEndDue && (!range || areMany(waiting))) {
       end();
       [isEndDue, waiting.length] = [false, 0];
     } else if (range) {

@@ -7,9 +7,9 @@ import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
 import { RUN_OPTIONS } from '../../option-table.js';
 import type { Backfill } from '../../steps/define.js';
+import { isParallelWorthwhile } from '../../threads.js';
 import type { Dialect } from '../dialect.js';
 import type { RunOptions } from '../run-options.js';
-import type { Follow } from '../scan.js';
 import { Behind } from './behind.js';
 
 /** Time between two checks whether a reader still pins the WAL, in milliseconds. */
@@ -23,7 +23,10 @@ export const loadMonitor: Dialect['loadMonitor'] = async (store, backfill, optio
   const sqlite = requireSqlite(store);
   // In rollback mode even a checkpoint that does nothing would wait for a writer.
   const { bytes, pageBytes } = await store.size();
-  const pass = await passOf(store, backfill, follow);
+  const isFollowable =
+    isParallelWorthwhile(bytes, options.parallelMinBytes) && !(await hasTriggers(store, backfill));
+  const pass = isFollowable ? follow?.elsewhere : undefined;
+  if (follow) follow.followed = undefined; // this run may change what an earlier one has left behind
   const behind =
     sqlite.journalMode === 'wal' ? new Behind(sqlite, bytes, options.parallelMinBytes ?? 0, pass) : undefined;
   // Inside a COMMIT, checkpoint time would count as lock time, though SQLite has released the lock by then.
@@ -56,11 +59,9 @@ export const loadMonitor: Dialect['loadMonitor'] = async (store, backfill, optio
   };
 };
 
-/** Returns the pass of a follower, if rows that a batch has filled cannot change with a later one. */
-async function passOf(store: Store, { table, columns }: Backfill, follow: Follow | undefined) {
+async function hasTriggers(store: Store, { table, columns }: Backfill): Promise<boolean> {
   const names = columns.map(({ name }) => name);
-  const hasTriggers = follow && (await store.dialect.updateTriggers(store, table, names)).length > 0;
-  return hasTriggers ? undefined : follow?.elsewhere;
+  return (await store.dialect.updateTriggers(store, table, names)).length > 0;
 }
 
 async function waitForWal(

@@ -98,7 +98,7 @@ export const passOver: Dialect['passOver'] = async (store, backfill, pass, act, 
   const { bytes } = await store.size();
   const { share } = await unread(store, backfill, pass);
   const scanThread =
-    pass.elsewhere && isParallelWorthwhile(bytes * share, parallelMinBytes)
+    pass.elsewhere && share > 0 && isParallelWorthwhile(bytes * share, parallelMinBytes)
       ? await startScanThread({ path: files.path, ...pass.elsewhere })
       : undefined;
   try {
