@@ -15,34 +15,19 @@ import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { lookedUpTo } from '../ledger/runs.js';
-import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import {
   addKey,
   type ColumnFacts,
   emptyFacts,
   type GroupFacts,
+  groupOf,
   keepBounds,
   mergeFacts,
   type ScanFacts,
 } from './facts.js';
 import { type Cell, mismatchClassifier } from './mismatches.js';
 import { addLag, type Instant, lagBuffers, parseTimestamp } from './times.js';
-
-/** Maximum number of groups counted separately during the scan. */
-const MAX_GROUPS = 5000;
-
-/** Maximum length of a group's name. */
-const MAX_GROUP_LENGTH = 100;
-
-/** Name of the group of all values that are not counted separately. */
-export const OTHER_GROUPS = '(others)';
-
-/** Returns the display name of a group; without a column to group by, it holds all rows. */
-export const groupName = (name: string, groupBy: string | undefined): string | Message => {
-  if (groupBy === undefined) return msg('All rows');
-  return name === OTHER_GROUPS ? msg(OTHER_GROUPS) : name;
-};
 
 /** Milliseconds from which on a timestamp ahead counts as future: clocks and offsets may be off by a day. */
 const FUTURE_MS = 24 * 3600 * 1000;
@@ -69,7 +54,7 @@ export const scanPass = (
 ): Pass<ScanFacts> => ({
   over: (tx, ranges) => scan(tx, ledger.in(tx), backfill, ranges, nowMs),
   elsewhere: elsewhere(backfill, nowMs),
-  merge,
+  merge: mergeFacts,
   followed,
 });
 
@@ -81,13 +66,6 @@ const elsewhere = (backfill: Backfill, nowMs: number): PassElsewhere | undefined
         module: new URL('./scan-pass.js', import.meta.url).href,
         data: { backfill, nowMs } satisfies ScanData,
       };
-
-/** Merges the facts of other rows. Returns whether the result is what a single scan would have found. */
-function merge(into: ScanFacts, from: ScanFacts): boolean {
-  mergeFacts(into, from);
-  // With too many groups, each scan has kept others: one scan must count them all.
-  return !into.hasOtherGroups && into.groups.size <= MAX_GROUPS;
-}
 
 /**
  * Returns the scan of what a run is about to fill, right after each batch. Undefined if the rows of a batch can change with a later one: what
@@ -118,7 +96,7 @@ export const makeFollower: FollowerMaker = (data) => {
       if (!isWhole) return false;
       const found = await scan(tx, openLedger(tx), backfill, [range], nowMs, true);
       if (!found) return false;
-      if (facts) isWhole = merge(facts, found);
+      if (facts) isWhole = mergeFacts(facts, found);
       facts ??= found;
       if (!isWhole) facts = undefined; // frees its memory
       return true;
@@ -182,25 +160,6 @@ async function scan(
 
 const hasFuture = ({ columns }: ScanFacts): boolean =>
   columns.some(({ timestamps }) => timestamps.future.count > 0);
-
-/** Returns the name of a group: its value, or for a long one the beginning with the length. */
-const shortened = (text: string): string =>
-  text.length <= MAX_GROUP_LENGTH ? text : `${text.slice(0, MAX_GROUP_LENGTH)}… (${text.length} characters)`;
-
-function groupOf(facts: ScanFacts, value: unknown, key: Key): GroupFacts {
-  const wanted = value === null ? '(NULL)' : shortened(String(value));
-  let group = facts.groups.get(wanted);
-  if (!group) {
-    const isOther = facts.groups.size >= MAX_GROUPS;
-    facts.hasOtherGroups ||= isOther;
-    const name = isOther ? OTHER_GROUPS : wanted;
-    group = facts.groups.get(name) ?? { firstKey: key, total: 0, filled: facts.columns.map(() => 0) };
-    facts.groups.set(name, group);
-  }
-  group.total += 1;
-  if (key < group.firstKey) group.firstKey = key;
-  return group;
-}
 
 /**
  * Returns functions that classify cells: filled with the derived value or another one, NULL and why.
