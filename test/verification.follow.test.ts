@@ -148,7 +148,7 @@ describe('a verification behind a run', () => {
   });
 
   it('judges times that lie ahead by the time of the verification', async () => {
-    const ddl = `${DDL}; UPDATE items SET a = '2026-06-01T00:00:0' || id % 10 || 'Z'; UPDATE items SET a = '2090-01-01T00:00:00Z' WHERE id IN (7, 900)`;
+    const ddl = `${DDL}; UPDATE items SET a = '2026-06-01T00:00:0' || (id % 10) || 'Z'; UPDATE items SET a = '2090-01-01T00:00:00Z' WHERE id IN (7, 900)`;
     const of = defineBackfill({
       ...{ table: 'items', key: 'id', columns: { b: sql('a'), c: sql('a') } },
       checks: { timestamps: true, lag: { from: 'b', to: 'c' } },
