@@ -38,12 +38,9 @@ export type PassMaker = (
 
 /** The same pass over the rows of each batch while a run writes the next ones, by another thread: what was written is read once more. */
 export interface Follower {
-  /**
-   * Reads a range of keys. Returns false if it has rows whose findings depend on the end of the run; they are then read with the rest of
-   * the table.
-   */
-  read(tx: Transaction, range: KeyRange): Promise<boolean>;
-  /** Returns what it has found in the other ranges, with the buffers that are moved; undefined if it has to be read again. */
+  /** Reads a range of keys. */
+  read(tx: Transaction, range: KeyRange): Promise<void>;
+  /** Returns what it has found, with the buffers that are moved; undefined if everything has to be read again at the end of the run. */
   end(): { readonly found: unknown; readonly transfer: readonly ArrayBuffer[] } | undefined;
 }
 
@@ -57,8 +54,6 @@ export interface Followed {
   readonly version: number;
   /** First and last key that it has read. */
   readonly range: readonly [first: bigint, last: bigint];
-  /** Ranges in between that it has left. */
-  readonly left: readonly (readonly [first: bigint, last: bigint])[];
 }
 
 /** A run that is to be followed. */

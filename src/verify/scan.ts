@@ -89,17 +89,15 @@ export const makePass: PassMaker = async (tx, data, ranges) => {
 /** Makes the same scan on another thread, range by range, while a run fills the next ones. */
 export const makeFollower: FollowerMaker = (data) => {
   const { backfill, nowMs } = data as ScanData;
-  let facts: ScanFacts | undefined;
-  let isWhole = true;
+  const names = backfill.columns.map(({ name }) => name);
+  let facts: ScanFacts | undefined = emptyFacts(names);
   return {
     async read(tx, range) {
-      if (!isWhole) return false;
-      const found = await scan(tx, openLedger(tx), backfill, [range], nowMs, true);
-      if (!found) return false;
-      if (facts) isWhole = mergeFacts(facts, found);
-      facts ??= found;
-      if (!isWhole) facts = undefined; // frees its memory
-      return true;
+      if (!facts) return;
+      const found = await scan(tx, openLedger(tx), backfill, [range], nowMs);
+      // What lies ahead now may not when the verification takes place.
+      const isLasting = found.columns.every(({ timestamps }) => timestamps.future.count === 0);
+      if (!mergeFacts(facts, found) || !isLasting) facts = undefined;
     },
     end: () => facts && { found: facts, transfer: lagBuffers(facts.lag) },
   };
@@ -118,29 +116,12 @@ async function scan(
   backfill: Backfill,
   ranges: Iterable<KeyRange>,
   nowMs: number,
-): Promise<ScanFacts>;
-/** @param onlySettled whether to return undefined if a finding depends on the ledger's records of cells, or on the time of the scan */
-async function scan(
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
-  ranges: Iterable<KeyRange>,
-  nowMs: number,
-  onlySettled: boolean,
-): Promise<ScanFacts | undefined>;
-async function scan(
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
-  ranges: Iterable<KeyRange>,
-  nowMs: number,
-  onlySettled = false,
-): Promise<ScanFacts | undefined> {
+): Promise<ScanFacts> {
   const facts = emptyFacts(backfill.columns.map(({ name }) => name));
   const cells = await cellClassifier(store, ledger, backfill, facts);
   const judgeTimes = backfill.checks.timestamps ? timestampClassifier(backfill, facts, nowMs) : undefined;
   const rowsOf = await scanRows(store, backfill);
-  return await withFailingRow(store, backfill, async () => {
+  await withFailingRow(store, backfill, async () => {
     for (const range of ranges) {
       for await (const page of rowsOf(range)) {
         facts.rows += page.length;
@@ -149,23 +130,19 @@ async function scan(
           cells.classify(key, state, groupOf(facts, value, key));
           judgeTimes?.(key, row);
         }
-        if (onlySettled && (cells.areUnsettled() || hasFuture(facts))) return undefined;
         await cells.classifyLater();
       }
       await cells.settle();
     }
-    return facts;
   });
+  return facts;
 }
-
-const hasFuture = ({ columns }: ScanFacts): boolean =>
-  columns.some(({ timestamps }) => timestamps.future.count > 0);
 
 /**
  * Returns functions that classify cells: filled with the derived value or another one, NULL and why.
  *
  * @returns `classify` takes each row, in key order; `classifyLater`, called after each page, classifies the cells for which it reads the
- * ledger, if there are any (`areUnsettled`); `settle` is called after the last page
+ * ledger; `settle` is called after the last page
  */
 async function cellClassifier(store: Store, ledger: Ledger, backfill: Backfill, facts: ScanFacts) {
   const watermark = await lookedUpTo(store, ledger, backfill.name);
@@ -210,8 +187,7 @@ async function cellClassifier(store: Store, ledger: Ledger, backfill: Backfill, 
     await mismatch.classify(others);
     [nulls, others] = [[], []];
   };
-  const areUnsettled = (): boolean => nulls.length + others.length > 0;
-  return { classify, areUnsettled, classifyLater, settle: mismatch.settle };
+  return { classify, classifyLater, settle: mismatch.settle };
 }
 
 /**

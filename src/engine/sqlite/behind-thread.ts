@@ -14,7 +14,6 @@ import { openSqlite } from './dialect.js';
 const { path, follow } = workerData as BehindThreadData;
 const store = openSqlite(locateStore(path), { access: 'write' });
 const waiting: IntegerRange[] = [];
-const left: IntegerRange[] = [];
 let follower: Follower | undefined;
 let lastKey: bigint | undefined;
 let [isCheckpointDue, isEndDue, isWorking] = [false, false, false];
@@ -26,13 +25,13 @@ async function read(range: IntegerRange): Promise<void> {
   if (!follow) return;
   follower ??= ((await import(follow.module)) as { makeFollower: FollowerMaker }).makeFollower(follow.data);
   const { read: readRange } = follower;
-  if (!(await store.snapshotAsync(async (tx) => await readRange(tx, range)))) left.push(range);
+  await store.snapshotAsync(async (tx) => await readRange(tx, range));
   lastKey = range[1];
 }
 
 function end(): void {
   const ended = follower?.end();
-  const followed = ended && lastKey !== undefined ? { found: ended.found, lastKey, left } : undefined;
+  const followed = ended && lastKey !== undefined ? { found: ended.found, lastKey } : undefined;
   reply({ followed }, ended?.transfer);
 }
 

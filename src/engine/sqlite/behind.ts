@@ -24,7 +24,7 @@ export type BehindRequest = 'checkpoint' | 'end' | IntegerRange;
 /** A message of the thread. */
 export type BehindReply =
   | 'checkpointed'
-  | { readonly followed: (Pick<Followed, 'found' | 'left'> & { readonly lastKey: bigint }) | undefined };
+  | { readonly followed: { readonly found: unknown; readonly lastKey: bigint } | undefined };
 
 /**
  * Pages in the WAL at which to wait for the thread, so that the WAL restarts: 64 MiB of 4 KiB pages. Two and four times as
@@ -93,7 +93,7 @@ export class Behind {
       this.#worker?.postMessage('end');
     });
     this.#follow = undefined;
-    return followed && { ...followed, range: [firstKey, followed.lastKey] };
+    return followed && { found: followed.found, range: [firstKey, followed.lastKey] };
   }
 
   /** Checkpoints the WAL if enough pages are pending. Call it between two batches. */

@@ -131,7 +131,7 @@ async function unread<Found>(store: Store, backfill: Backfill, { followed }: Pas
     [first, from - 1n],
     [to + 1n, last],
   ];
-  const ranges = [...ends, ...followed.left].filter(([one, other]) => one <= other);
+  const ranges = ends.filter(([one, other]) => one <= other);
   return { keys, ranges, share: Number(keysIn(ranges)) / Number(keysIn([all])), followed };
 }
 
