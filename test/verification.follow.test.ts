@@ -95,19 +95,19 @@ async function expectSame(
 const failedChecks = ({ checks }: Verification): string[] =>
   checks.filter(({ verdict }) => verdict === 'fail').map(({ id }) => id);
 
-describe('a verification behind a run', () => {
+describe('a verification during a run', () => {
   it('takes over what the thread has read', async () => {
     const verification = await expectSame({}, true);
     expect(verification.verdict).to.equal('pass');
     expect(checkOf(verification, 'coverage').stats).to.include({ rowsInScope: 4800 });
   });
 
-  it('finds a cell that another program changes behind the thread', async () => {
+  it('finds a cell that another program changes after the thread', async () => {
     const meanwhile = lateChange(`UPDATE items SET c = 'other' WHERE id = 12`);
     expect(failedChecks(await expectSame({ meanwhile }, false))).to.include('consistency');
   });
 
-  it('finds a cell that another program changes behind the last batch', async () => {
+  it('finds a cell that another program changes after the last batch', async () => {
     const meanwhile: Meanwhile = ({ path }, { event }) => {
       if (event === 'batches_finished') change(path, `UPDATE items SET c = 'other' WHERE id = 12`);
     };

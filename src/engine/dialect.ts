@@ -271,7 +271,7 @@ export interface Dialect {
   /**
    * Creates the load monitor of a loop of batches.
    *
-   * @param follow set if a spare thread is to read the rows behind the loop; an engine without one does not
+   * @param follow set if a second thread can read each batch again; ignored by an engine that has none
    */
   loadMonitor(
     store: Connection,

@@ -18,7 +18,7 @@ export interface Pass<Found> {
   readonly elsewhere: PassElsewhere | undefined;
   /** Merges findings of another thread, for other ranges. Returns whether the result is what a single thread would have found. */
   merge(into: Found, from: Found): boolean;
-  /** What a {@link Follower} has read already. Default: nothing. */
+  /** Findings of a {@link Follower} in rows that need not be read again. Default: none. */
   readonly followed?: Followed | undefined;
 }
 
@@ -36,7 +36,7 @@ export type PassMaker = (
   ranges: Iterable<KeyRange>,
 ) => Promise<{ readonly found: unknown; readonly transfer: readonly ArrayBuffer[] }>;
 
-/** The same pass over the rows of each batch while a run writes the next ones, by another thread: what was written is read once more. */
+/** The same pass on another thread, over the rows of each batch, while a run writes the next ones. */
 export interface Follower {
   /** Reads a range of keys. */
   read(tx: Transaction, range: KeyRange): Promise<void>;
@@ -56,7 +56,7 @@ export interface Followed {
   readonly range: readonly [first: bigint, last: bigint];
 }
 
-/** A run that is to be followed. */
+/** A run that a {@link Follower} can follow. */
 export interface Follow {
   /** Its module exports a {@link FollowerMaker} as `makeFollower`. */
   readonly elsewhere: PassElsewhere;

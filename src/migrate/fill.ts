@@ -41,7 +41,7 @@ export interface FillContext {
   readonly verifications: Verification[];
   /** Receives its warnings. */
   readonly warnings: Message[];
-  /** What was read behind the last run of each backfill. */
+  /** Findings in rows that were verified during the last run of each backfill. */
   readonly followed: Map<BackfillStep, Followed | undefined>;
 }
 

@@ -28,7 +28,7 @@ export interface Work {
   readonly ledger: Ledger;
   readonly backfill: Backfill;
   readonly options: RunOptions;
-  /** Set if what it fills is to be read behind it. */
+  /** Set if its batches can be verified during the run. */
   readonly follow?: Follow | undefined;
 }
 

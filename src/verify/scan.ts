@@ -68,8 +68,7 @@ const elsewhere = (backfill: Backfill, nowMs: number): PassElsewhere | undefined
       };
 
 /**
- * Returns the scan of what a run is about to fill, right after each batch. Undefined if the rows of a batch can change with a later one: what
- * a subquery reads may be such a row.
+ * Returns the scan of each batch of a run, right after it. Undefined if the findings can change with a later batch, which a subquery may read.
  */
 export function followRun(backfill: Backfill, nowMs: number): Follow | undefined {
   const expressions = [backfill.scope, ...backfill.columns.map(({ value }) => value)];
@@ -95,7 +94,7 @@ export const makeFollower: FollowerMaker = (data) => {
     async read(tx, range) {
       if (!facts) return;
       const found = await scan(tx, openLedger(tx), backfill, [range], nowMs);
-      // What lies ahead now may not when the verification takes place.
+      // A future time may have passed at the end of the run.
       const isLasting = found.columns.every(({ timestamps }) => timestamps.future.count === 0);
       if (!mergeFacts(facts, found) || !isLasting) facts = undefined;
     },

@@ -29,7 +29,7 @@ interface VerifyOptions {
   readonly now?: (() => Date) | undefined;
   /** Minimum size of the store, in bytes, for a second thread. Default 64 MiB. */
   readonly parallelMinBytes?: number | undefined;
-  /** What was read behind the run. Default: nothing. */
+  /** Findings in rows that were verified during the run. Default: none. */
   readonly followed?: Followed | undefined;
 }
 

@@ -10,7 +10,7 @@ import type { Backfill } from '../../steps/define.js';
 import { isParallelWorthwhile } from '../../threads.js';
 import type { Dialect } from '../dialect.js';
 import type { RunOptions } from '../run-options.js';
-import { Behind } from './behind.js';
+import { Companion } from './companion.js';
 
 /** Time between two checks whether a reader still pins the WAL, in milliseconds. */
 const WAL_POLL_MS = 250;
@@ -26,9 +26,11 @@ export const loadMonitor: Dialect['loadMonitor'] = async (store, backfill, optio
   const isFollowable =
     isParallelWorthwhile(bytes, options.parallelMinBytes) && !(await hasTriggers(store, backfill));
   const pass = isFollowable ? follow?.elsewhere : undefined;
-  if (follow) follow.followed = undefined; // this run may change what an earlier one has left behind
-  const behind =
-    sqlite.journalMode === 'wal' ? new Behind(sqlite, bytes, options.parallelMinBytes ?? 0, pass) : undefined;
+  if (follow) follow.followed = undefined; // this run may change what was read of an earlier one
+  const companion =
+    sqlite.journalMode === 'wal'
+      ? new Companion(sqlite, bytes, options.parallelMinBytes ?? 0, pass)
+      : undefined;
   // Inside a COMMIT, checkpoint time would count as lock time, though SQLite has released the lock by then.
   await setAutoCheckpoint(store, 0);
   let version: number | undefined;
@@ -37,23 +39,23 @@ export const loadMonitor: Dialect['loadMonitor'] = async (store, backfill, optio
       const found = await dataVersion(tx);
       const hasContention = version !== undefined && found !== version;
       version = found;
-      if (hasContention) behind?.stopFollowing();
+      if (hasContention) companion?.stopFollowing();
       return hasContention;
     },
     async betweenBatches(written) {
-      if (!behind) return;
-      if (written) behind.follow(written);
+      if (!companion) return;
+      if (written) companion.follow(written);
       const { pages, checkpointed } = await checkpoint(store, 'NOOP');
-      await behind.checkpoint(pages, checkpointed);
+      await companion.checkpoint(pages, checkpointed);
       const walBytes = pages * pageBytes;
       if (walBytes < (options.walLimitBytes ?? RUN_OPTIONS.walLimitBytes.default)) return;
-      await behind.drain(); // two checkpoints at a time would block each other
+      await companion.drain(); // two checkpoints at a time would block each other
       await waitForWal(store, backfill, options, walBytes);
     },
     async close() {
-      const followed = await behind?.endFollowing();
+      const followed = await companion?.endFollowing();
       if (follow && followed && version !== undefined) follow.followed = { ...followed, version };
-      await behind?.close();
+      await companion?.close();
       await setAutoCheckpoint(store, CHECKPOINT_PAGES);
     },
   };

@@ -9,7 +9,7 @@ import { isParallelWorthwhile, startThread } from '../../threads.js';
 import type { Dialect, KeyRange } from '../dialect.js';
 import { dueSql, rowSql } from '../rows.js';
 import type { Pass, PassElsewhere } from '../scan.js';
-import type { IntegerRange } from './behind.js';
+import type { IntegerRange } from './companion.js';
 import { afterKeySql, keyOf, keyRange } from './keys.js';
 
 /** Maximum memory of the second thread for rows that it has already read, in MiB: less than V8's default, and as fast. */

@@ -11,18 +11,18 @@ import { YOUNG_MIB } from './reading.js';
 export type IntegerRange = Followed['range'];
 
 /** Startup data of the thread. */
-export interface BehindThreadData {
+export interface CompanionData {
   /** Path of the store. */
   readonly path: string;
   /** The pass that it makes; undefined if it only checkpoints. */
   readonly follow: PassElsewhere | undefined;
 }
 
-/** A message to the thread: to checkpoint, to read a range, or to tell what it has found and forget the ranges that wait. */
-export type BehindRequest = 'checkpoint' | 'end' | IntegerRange;
+/** A message to the thread: to checkpoint, to read a range, or to return its findings and forget the ranges that wait. */
+export type CompanionRequest = 'checkpoint' | 'end' | IntegerRange;
 
 /** A message of the thread. */
-export type BehindReply =
+export type CompanionReply =
   | 'checkpointed'
   | { readonly followed: { readonly found: unknown; readonly lastKey: bigint } | undefined };
 
@@ -36,10 +36,10 @@ const WAIT_PAGES = 16_000;
 const MIN_BATCHES = 3;
 
 /**
- * The work behind a loop of batches. It checkpoints the WAL, never in a COMMIT: with a spare processor on a thread, because a checkpoint
- * blocks the event loop for longer than a batch; else between two batches. The same thread reads again what the batches have written.
+ * The work between the batches of a loop. It checkpoints the WAL, never in a COMMIT: with a spare processor on a thread, because a
+ * checkpoint blocks the event loop for longer than a batch; else between two batches. The same thread reads each batch again.
  */
-export class Behind {
+export class Companion {
   readonly #store: SqliteStatements;
   /** Whether this thread does the work: a worker is not worthwhile, or has ended. */
   #isInline: boolean;
@@ -48,8 +48,8 @@ export class Behind {
   #worker: Worker | undefined;
   /** Called when the worker has finished a checkpoint, or has ended. */
   #done = (): void => undefined;
-  /** Called when the worker tells what it has found, or has ended. */
-  #told = (_: Exclude<BehindReply, string>['followed']): void => undefined;
+  /** Called with the findings of the worker, or when it has ended. */
+  #told = (_: Exclude<CompanionReply, string>['followed']): void => undefined;
   /** The checkpoint in progress. */
   #move: Promise<void> | undefined;
   /** Ranges for a worker that has not been started. */
@@ -88,7 +88,7 @@ export class Behind {
   async endFollowing(): Promise<Omit<Followed, 'version'> | undefined> {
     if (!this.#follow || !this.#range || !this.#worker || this.#isInline) return undefined;
     const [firstKey] = this.#range;
-    const followed = await new Promise<Exclude<BehindReply, string>['followed']>((resolve) => {
+    const followed = await new Promise<Exclude<CompanionReply, string>['followed']>((resolve) => {
       this.#told = resolve;
       this.#worker?.postMessage('end');
     });
@@ -133,7 +133,7 @@ export class Behind {
       await checkpoint(this.#store, 'PASSIVE');
       return;
     }
-    worker.postMessage('checkpoint' satisfies BehindRequest);
+    worker.postMessage('checkpoint' satisfies CompanionRequest);
     await new Promise<void>((resolve) => {
       this.#done = resolve;
     });
@@ -144,13 +144,13 @@ export class Behind {
    * 'exit' follows 'error'.
    */
   #start(): Worker | undefined {
-    const workerData: BehindThreadData = { path: this.#store.files.path, follow: this.#follow };
-    this.#worker ??= startThread(new URL('./behind-thread.js', import.meta.url), {
+    const workerData: CompanionData = { path: this.#store.files.path, follow: this.#follow };
+    this.#worker ??= startThread(new URL('./companion-thread.js', import.meta.url), {
       workerData,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
     })
       ?.on('error', () => undefined)
-      .on('message', (message: BehindReply) => {
+      .on('message', (message: CompanionReply) => {
         if (message === 'checkpointed') this.#done();
         else this.#told(message.followed);
       })

@@ -3,22 +3,22 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { locateStore } from '../../db/path.js';
 import { checkpoint } from '../../db/sqlite/connection.js';
 import type { Follower, FollowerMaker } from '../scan.js';
-import type { BehindReply, BehindRequest, BehindThreadData, IntegerRange } from './behind.js';
+import type { CompanionData, CompanionReply, CompanionRequest, IntegerRange } from './companion.js';
 import { openSqlite } from './dialect.js';
 
 /**
- * The thread of a `Behind`. It checkpoints the WAL when asked, before anything else, and reads the ranges that were written, one after
+ * The thread of a `Companion`. It checkpoints the WAL when asked, before anything else, and reads the ranges that were written, one after
  * another, until it is asked for what it has found. Between two of them it has no transaction open, so that the WAL can restart.
  */
 
-const { path, follow } = workerData as BehindThreadData;
+const { path, follow } = workerData as CompanionData;
 const store = openSqlite(locateStore(path), { access: 'write' });
 const waiting: IntegerRange[] = [];
 let follower: Follower | undefined;
 let lastKey: bigint | undefined;
 let [isCheckpointDue, isEndDue, isWorking] = [false, false, false];
 
-const reply = (message: BehindReply, transfer: readonly ArrayBuffer[] = []): void =>
+const reply = (message: CompanionReply, transfer: readonly ArrayBuffer[] = []): void =>
   parentPort?.postMessage(message, [...transfer]);
 
 async function read(range: IntegerRange): Promise<void> {
@@ -60,7 +60,7 @@ async function work(): Promise<void> {
   isWorking = false;
 }
 
-parentPort?.on('message', async (request: BehindRequest) => {
+parentPort?.on('message', async (request: CompanionRequest) => {
   if (request === 'checkpoint') isCheckpointDue = true;
   else if (request === 'end') isEndDue = true;
   else waiting.push(request);
