@@ -8,7 +8,7 @@ export const ENTRIES = [
   ...['testing/child', 'fleet/worker', 'migrate/background-thread'],
   ...[
     'engine/sqlite/trial-process',
-    'engine/sqlite/checkpointer-thread',
+    'engine/sqlite/companion-thread',
     'engine/sqlite/pass-thread',
     'verify/scan-pass',
   ],

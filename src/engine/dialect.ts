@@ -10,7 +10,7 @@ import type { Derivation, Given } from './derive.js';
 import type { PaceSettings } from './pace.js';
 import type { KeyKind } from './rows.js';
 import type { RunOptions } from './run-options.js';
-import type { AfterPass, Pass } from './scan.js';
+import type { AfterPass, Follow, Pass } from './scan.js';
 import type { SchemaPlan } from './schema.js';
 
 /** A column of a table. */
@@ -47,8 +47,12 @@ export type IndexPlan = 'used' | 'usable' | 'unused';
 export interface LoadMonitor {
   /** Whether other clients were active since the previous call or sample. Call it first in a batch's transaction. */
   hasContention(tx: Transaction): Promise<boolean>;
-  /** Runs between two batches. May wait; throws after waiting too long. */
-  betweenBatches(): Promise<void>;
+  /**
+   * Runs between two batches. May wait; throws after waiting too long.
+   *
+   * @param written first and last key of the batch before, if it filled rows
+   */
+  betweenBatches(written?: KeyRange): Promise<void>;
   /** Releases its resources. */
   close(): Promise<void>;
 }
@@ -264,8 +268,17 @@ export interface Dialect {
    * transaction wrote the same rows; undefined for any other error.
    */
   retryReason(error: unknown): 'busy' | 'conflict' | undefined;
-  /** Creates the load monitor of a loop of batches. */
-  loadMonitor(store: Connection, backfill: Backfill, options: RunOptions): Promise<LoadMonitor>;
+  /**
+   * Creates the load monitor of a loop of batches.
+   *
+   * @param follow set if a second thread can read each batch again; ignored by an engine that has none
+   */
+  loadMonitor(
+    store: Connection,
+    backfill: Backfill,
+    options: RunOptions,
+    follow?: Follow,
+  ): Promise<LoadMonitor>;
 }
 
 /** An index to create, with its part in the ledger. */

@@ -18,6 +18,8 @@ export interface Pass<Found> {
   readonly elsewhere: PassElsewhere | undefined;
   /** Merges findings of another thread, for other ranges. Returns whether the result is what a single thread would have found. */
   merge(into: Found, from: Found): boolean;
+  /** Findings of a {@link Follower} in rows that need not be read again. Default: none. */
+  readonly followed?: Followed | undefined;
 }
 
 /** Plain data with which another thread makes a pass. */
@@ -33,6 +35,34 @@ export type PassMaker = (
   data: unknown,
   ranges: Iterable<KeyRange>,
 ) => Promise<{ readonly found: unknown; readonly transfer: readonly ArrayBuffer[] }>;
+
+/** The same pass on another thread, over the rows of each batch, while a run writes the next ones. */
+export interface Follower {
+  /** Reads a range of keys. */
+  read(tx: Transaction, range: KeyRange): Promise<void>;
+  /** Returns what it has found, with the buffers that are moved; undefined if everything has to be read again at the end of the run. */
+  end(): { readonly found: unknown; readonly transfer: readonly ArrayBuffer[] } | undefined;
+}
+
+/** Makes a follower on another thread. */
+export type FollowerMaker = (data: unknown) => Follower;
+
+/** Findings of a {@link Follower}. They hold for a snapshot with the same version of the store. */
+export interface Followed {
+  readonly found: unknown;
+  /** Number that changes when another connection commits, read before the first batch. */
+  readonly version: number;
+  /** First and last key that it has read. */
+  readonly range: readonly [first: bigint, last: bigint];
+}
+
+/** A run that a {@link Follower} can follow. */
+export interface Follow {
+  /** Its module exports a {@link FollowerMaker} as `makeFollower`. */
+  readonly elsewhere: PassElsewhere;
+  /** Set after the last batch; undefined if no thread has followed, or another connection has committed. */
+  followed: Followed | undefined;
+}
 
 /** A callback after a pass, on its snapshot. */
 export type AfterPass<Found, Result> = (tx: Transaction, found: Found, threads: 1 | 2) => Promise<Result>;

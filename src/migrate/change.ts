@@ -179,7 +179,7 @@ async function changeLocked<Found extends Work>(
     const before = await store.size();
     const backup = await startCommand(options, session, planned);
     await upgradeLedger(store);
-    const context: FillContext = { session, options, verifications: [], warnings: [] };
+    const context: FillContext = { session, options, verifications: [], warnings: [], followed: new Map() };
     let error: BackfillError | undefined;
     const fail = (thrown: unknown): StoreSize => {
       error ??= rootBackfillError(thrown);

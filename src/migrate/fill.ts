@@ -2,6 +2,7 @@ import { anySignal } from '../abort.js';
 import { flatMapEach } from '../each.js';
 import { isFilledBy } from '../engine/filled-by.js';
 import { warning } from '../engine/run-options.js';
+import type { Followed } from '../engine/scan.js';
 import { rootBackfillError } from '../errors.js';
 import { count } from '../format.js';
 import { type Message, msg } from '../messages/message.js';
@@ -15,6 +16,7 @@ import {
 } from '../run/runner.js';
 import { type CatchUpProbe, needsCatchUp, probeOf, recordProbe, recordProbes } from '../run/waiting.js';
 import { fingerprint, inStep } from '../steps/step.js';
+import { followRun } from '../verify/scan.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
 import type { MigratorEvent, MigratorOptions } from './options.js';
 import { refuseTriggers } from './preflight.js';
@@ -39,6 +41,8 @@ export interface FillContext {
   readonly verifications: Verification[];
   /** Receives its warnings. */
   readonly warnings: Message[];
+  /** Findings in rows that were verified during the last run of each backfill. */
+  readonly followed: Map<BackfillStep, Followed | undefined>;
 }
 
 /**
@@ -54,7 +58,8 @@ export async function fill(
 ): Promise<boolean> {
   const { options, session } = context;
   const { store, ledger } = session;
-  const work = { store, ledger, backfill: step, options };
+  const follow = followRun(step, (options.now?.() ?? new Date()).getTime());
+  const work = { store, ledger, backfill: step, options, follow };
   const run = async (): Promise<FillOutcome> => {
     if (kind === 'first') return await applyBackfillStep(work);
     if (kind === 'rescan') return await rerun(work, kind);
@@ -62,6 +67,7 @@ export async function fill(
   };
   return await inStep(step, async () => {
     const outcome = await run();
+    context.followed.set(step, follow?.followed);
     warnOfFilledAgain(context, step, outcome);
     return outcome.hasRun;
   });
@@ -91,13 +97,14 @@ function warnOfFilledAgain(
  * @throws {BackfillError} `VERIFICATION_FAILED`
  */
 export async function verifyOnce(
-  { session: { store, ledger }, options, verifications }: FillContext,
+  { session: { store, ledger }, options, verifications, followed }: FillContext,
   step: BackfillStep,
   always = false,
 ): Promise<void> {
   if (!always && !(await ledger.isUnverified(step.name))) return;
   await inStep(step, async () => {
-    const verification = await verifyBackfill(store, ledger, step, options.project.steps, options);
+    const how = { ...options, followed: followed.get(step) };
+    const verification = await verifyBackfill(store, ledger, step, options.project.steps, how);
     verifications.push(verification);
     const { verdict, run, threads, durationMs, checks } = verification;
     await store.write(async (tx) => {

@@ -1,7 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { count } from '../format.js';
 import { percent } from '../verify/check.js';
-import { groupName } from '../verify/scan.js';
+import { groupName } from '../verify/facts.js';
 import type { BackfillFacts } from './collect.js';
 import { draw, nameAxis } from './draw.js';
 import { figure, number, type RenderContext, table } from './elements.js';

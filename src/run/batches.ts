@@ -1,10 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pauseFor, throwIfAborted } from '../abort.js';
 import { backoffDelays, type Connection, type Transaction } from '../db/connection.js';
-import type { LoadMonitor } from '../engine/dialect.js';
+import type { KeyRange, LoadMonitor } from '../engine/dialect.js';
 import { findFailingRow, withFailingRow } from '../engine/expressions.js';
 import { initialPace, nextPace, type PaceSettings, type PaceState } from '../engine/pace.js';
 import type { RunOptions } from '../engine/run-options.js';
+import type { Follow } from '../engine/scan.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { MAX_BATCH_ROWS } from '../ledger/records.js';
 import { type Message, msg } from '../messages/message.js';
@@ -27,6 +28,8 @@ export interface Work {
   readonly ledger: Ledger;
   readonly backfill: Backfill;
   readonly options: RunOptions;
+  /** Set if its batches can be verified during the run. */
+  readonly follow?: Follow | undefined;
 }
 
 /** A run's loop of batches. */
@@ -40,10 +43,10 @@ export interface Loop extends Work {
  * @throws {BackfillError} `INTERRUPTED`, `TERMINATED` if it was stopped, even during its last batch
  */
 export async function withBatchEvents(work: Work, act: (loop: Loop) => Promise<void>): Promise<void> {
-  const { store, backfill, options } = work;
+  const { store, backfill, options, follow } = work;
   const { name } = backfill;
   options.onEvent?.({ event: 'batches_started', backfill: name });
-  const monitor = await store.dialect.loadMonitor(store, backfill, options);
+  const monitor = await store.dialect.loadMonitor(store, backfill, options, follow);
   try {
     await act({ ...work, pacer: new Pacer(work, monitor) });
     throwIfAborted(options.signal, msg('after the last batch of {backfill}', { backfill: name }));
@@ -138,12 +141,13 @@ class Pacer {
   /**
    * Adapts to a committed batch of `rows` rows. Turns the event loop first: the checkpoint may take as long as a batch.
    *
+   * @param written first and last key, if it filled rows
    * @throws {BackfillError} `WAL_PINNED` if the WAL is at its limit and another connection reads from it for too long
    */
-  async onCommit(rows: number): Promise<void> {
+  async onCommit(rows: number, written?: KeyRange): Promise<void> {
     const timing = { rows, lockMs: this.#lockMs, hasContention: this.#hasContention };
     this.#pace = nextPace(this.#pace, timing, this.#settings);
     await nextTurn();
-    await this.#monitor.betweenBatches();
+    await this.#monitor.betweenBatches(written);
   }
 }

@@ -162,7 +162,7 @@ async function advance(loop: Loop, request: BatchRequest, { batch }: BatchOutcom
     options.onEvent?.({ event: 'row_rejected', backfill: backfill.name, key: String(key), reason });
   }
   request.rejected = undefined;
-  if (batch) await pacer.onCommit(batch.rowsScanned);
+  if (batch) await pacer.onCommit(batch.rowsScanned, [batch.firstKey, batch.lastKey]);
   request.limit = Math.min(pacer.rows, request.limit * 2);
 }
 

@@ -14,8 +14,14 @@ import {
   pass,
   percent,
 } from './check.js';
-import { addGroup, type GroupFacts, type SampledCount, type ScanFacts } from './facts.js';
-import { groupName, OTHER_GROUPS } from './scan.js';
+import {
+  addGroup,
+  type GroupFacts,
+  groupName,
+  OTHER_GROUPS,
+  type SampledCount,
+  type ScanFacts,
+} from './facts.js';
 import { lagFigures } from './times.js';
 
 // The checks that need only the facts of the scan.

@@ -1,6 +1,22 @@
 import { compareKeys, type Key } from '../ledger/keys.js';
+import { type Message, msg } from '../messages/message.js';
 import { MAX_SAMPLES } from './check.js';
 import { emptyLags, mergeLags } from './times.js';
+
+/** Maximum number of groups counted separately during the scan. */
+const MAX_GROUPS = 5000;
+
+/** Maximum length of a group's name. */
+const MAX_GROUP_LENGTH = 100;
+
+/** Name of the group of all values that are not counted separately. */
+export const OTHER_GROUPS = '(others)';
+
+/** Returns the display name of a group; without a column to group by, it holds all rows. */
+export const groupName = (name: string, groupBy: string | undefined): string | Message => {
+  if (groupBy === undefined) return msg('All rows');
+  return name === OTHER_GROUPS ? msg(OTHER_GROUPS) : name;
+};
 
 /** A number of rows or cells, with the lowest of their keys in ascending order. */
 export interface SampledCount {
@@ -107,8 +123,8 @@ function keepKeys({ keys }: SampledCount, more: readonly Key[]): void {
   keys.length = Math.min(keys.length, MAX_SAMPLES);
 }
 
-/** Adds the facts of other rows. The order of the two does not matter. */
-export function mergeFacts(into: ScanFacts, from: ScanFacts): void {
+/** Adds the facts of other rows. The order of the two does not matter. Returns whether the result is what a single scan would have found. */
+export function mergeFacts(into: ScanFacts, from: ScanFacts): boolean {
   into.rows += from.rows;
   into.columns.forEach((column, i) => {
     mergeColumn(column, from.columns[i] as ColumnFacts);
@@ -122,6 +138,8 @@ export function mergeFacts(into: ScanFacts, from: ScanFacts): void {
   mergeLags(into.lag, from.lag);
   for (const kind of Object.keys(into.mismatches) as (keyof ScanFacts['mismatches'])[])
     mergeCount(into.mismatches[kind], from.mismatches[kind]);
+  // With too many groups, each scan has kept others: one scan must count them all.
+  return !into.hasOtherGroups && into.groups.size <= MAX_GROUPS;
 }
 
 function mergeColumn(into: ColumnFacts, from: ColumnFacts): void {
@@ -164,4 +182,24 @@ export function keepBounds(into: Extremes, next: TimestampBound): void {
   const isBefore = (other: TimestampBound): boolean => compareKeys(next.key, other.key) < 0;
   if (!min || next.epochMs < min.epochMs || (next.epochMs === min.epochMs && isBefore(min))) into.min = next;
   if (!max || next.epochMs > max.epochMs || (next.epochMs === max.epochMs && isBefore(max))) into.max = next;
+}
+
+/** Returns the name of a group: its value, or for a long one the beginning with the length. */
+const shortened = (text: string): string =>
+  text.length <= MAX_GROUP_LENGTH ? text : `${text.slice(0, MAX_GROUP_LENGTH)}… (${text.length} characters)`;
+
+/** Counts a row in its group, which it returns. */
+export function groupOf(facts: ScanFacts, value: unknown, key: Key): GroupFacts {
+  const wanted = value === null ? '(NULL)' : shortened(String(value));
+  let group = facts.groups.get(wanted);
+  if (!group) {
+    const isOther = facts.groups.size >= MAX_GROUPS;
+    facts.hasOtherGroups ||= isOther;
+    const name = isOther ? OTHER_GROUPS : wanted;
+    group = facts.groups.get(name) ?? { firstKey: key, total: 0, filled: facts.columns.map(() => 0) };
+    facts.groups.set(name, group);
+  }
+  group.total += 1;
+  if (key < group.firstKey) group.firstKey = key;
+  return group;
 }

@@ -43,7 +43,7 @@ export async function mismatchClassifier(
   { mismatches }: ScanFacts,
   isCompared: (key: Key, run: number) => boolean,
 ) {
-  const attributed = await cellAttribution(ledger, backfill);
+  let attributed: Awaited<ReturnType<typeof cellAttribution>> | undefined;
   let pending: FilledCell[] = [];
   let fillerOf: Awaited<ReturnType<typeof fillersOf>> | undefined;
   /** Classifies cells whose value no definition derives: filled by the run being verified, or by an earlier one. */
@@ -90,6 +90,8 @@ export async function mismatchClassifier(
   };
   return {
     classify: async (cells: readonly Cell[]): Promise<void> => {
+      if (cells.length === 0) return;
+      attributed ??= await cellAttribution(ledger, backfill);
       for (const cell of await attributed(cells)) {
         if ('run' in cell) pending.push(cell);
         else addKey(mismatches.application, cell.key);

@@ -1,2 +1,2 @@
-// The part of a scan that another thread makes, in a file that the thread can load by its name, whatever the modules are bundled into.
-export { makePass } from './scan.js';
+// The parts of a scan that another thread makes, in a file that the thread can load by its name, whatever the modules are bundled into.
+export { makeFollower, makePass } from './scan.js';

@@ -1,39 +1,33 @@
 import type { Store } from '../db/connection.js';
 import type { KeyRange } from '../engine/dialect.js';
 import { withFailingRow } from '../engine/expressions.js';
-import { type Pass, type PassMaker, type ScanRow, scanRows } from '../engine/scan.js';
+import {
+  type Follow,
+  type Followed,
+  type FollowerMaker,
+  type Pass,
+  type PassElsewhere,
+  type PassMaker,
+  type ScanRow,
+  scanRows,
+} from '../engine/scan.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { lookedUpTo } from '../ledger/runs.js';
-import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import {
   addKey,
   type ColumnFacts,
   emptyFacts,
   type GroupFacts,
+  groupOf,
   keepBounds,
   mergeFacts,
   type ScanFacts,
 } from './facts.js';
 import { type Cell, mismatchClassifier } from './mismatches.js';
 import { addLag, type Instant, lagBuffers, parseTimestamp } from './times.js';
-
-/** Maximum number of groups counted separately during the scan. */
-const MAX_GROUPS = 5000;
-
-/** Maximum length of a group's name. */
-const MAX_GROUP_LENGTH = 100;
-
-/** Name of the group of all values that are not counted separately. */
-export const OTHER_GROUPS = '(others)';
-
-/** Returns the display name of a group; without a column to group by, it holds all rows. */
-export const groupName = (name: string, groupBy: string | undefined): string | Message => {
-  if (groupBy === undefined) return msg('All rows');
-  return name === OTHER_GROUPS ? msg(OTHER_GROUPS) : name;
-};
 
 /** Milliseconds from which on a timestamp ahead counts as future: clocks and offsets may be off by a day. */
 const FUTURE_MS = 24 * 3600 * 1000;
@@ -52,26 +46,60 @@ interface ScanData {
 }
 
 /** Returns the scan of every row in scope, which the engine runs. */
-export const scanPass = (ledger: Ledger, backfill: Backfill, nowMs: number): Pass<ScanFacts> => ({
+export const scanPass = (
+  ledger: Ledger,
+  backfill: Backfill,
+  nowMs: number,
+  followed?: Followed,
+): Pass<ScanFacts> => ({
   over: (tx, ranges) => scan(tx, ledger.in(tx), backfill, ranges, nowMs),
-  // Functions cannot be sent to another thread.
-  elsewhere: backfill.process
+  elsewhere: elsewhere(backfill, nowMs),
+  merge: mergeFacts,
+  followed,
+});
+
+/** Returns what another thread needs for the scan; undefined if it cannot make it, as functions cannot be sent to it. */
+const elsewhere = (backfill: Backfill, nowMs: number): PassElsewhere | undefined =>
+  backfill.process
     ? undefined
     : {
         module: new URL('./scan-pass.js', import.meta.url).href,
         data: { backfill, nowMs } satisfies ScanData,
-      },
-  merge(into, from) {
-    mergeFacts(into, from);
-    return !into.hasOtherGroups; // with too many groups, each thread has kept others: one thread must count them all
-  },
-});
+      };
+
+/**
+ * Returns the scan of each batch of a run, right after it. Undefined if the findings can change with a later batch, which a subquery may read.
+ */
+export function followRun(backfill: Backfill, nowMs: number): Follow | undefined {
+  const expressions = [backfill.scope, ...backfill.columns.map(({ value }) => value)];
+  const pass = elsewhere(backfill, nowMs);
+  return pass && !/\bselect\b/i.test(JSON.stringify(expressions))
+    ? { elsewhere: pass, followed: undefined }
+    : undefined;
+}
 
 /** Runs the same scan on some of the ranges in another thread. */
 export const makePass: PassMaker = async (tx, data, ranges) => {
   const { backfill, nowMs } = data as ScanData;
   const found = await scan(tx, openLedger(tx), backfill, ranges, nowMs);
   return { found, transfer: lagBuffers(found.lag) };
+};
+
+/** Makes the same scan on another thread, range by range, while a run fills the next ones. */
+export const makeFollower: FollowerMaker = (data) => {
+  const { backfill, nowMs } = data as ScanData;
+  const names = backfill.columns.map(({ name }) => name);
+  let facts: ScanFacts | undefined = emptyFacts(names);
+  return {
+    async read(tx, range) {
+      if (!facts) return;
+      const found = await scan(tx, openLedger(tx), backfill, [range], nowMs);
+      // A future time may have passed at the end of the run.
+      const isLasting = found.columns.every(({ timestamps }) => timestamps.future.count === 0);
+      if (!mergeFacts(facts, found) || !isLasting) facts = undefined;
+    },
+    end: () => facts && { found: facts, transfer: lagBuffers(facts.lag) },
+  };
 };
 
 /**
@@ -107,25 +135,6 @@ async function scan(
     }
   });
   return facts;
-}
-
-/** Returns the name of a group: its value, or for a long one the beginning with the length. */
-const shortened = (text: string): string =>
-  text.length <= MAX_GROUP_LENGTH ? text : `${text.slice(0, MAX_GROUP_LENGTH)}… (${text.length} characters)`;
-
-function groupOf(facts: ScanFacts, value: unknown, key: Key): GroupFacts {
-  const wanted = value === null ? '(NULL)' : shortened(String(value));
-  let group = facts.groups.get(wanted);
-  if (!group) {
-    const isOther = facts.groups.size >= MAX_GROUPS;
-    facts.hasOtherGroups ||= isOther;
-    const name = isOther ? OTHER_GROUPS : wanted;
-    group = facts.groups.get(name) ?? { firstKey: key, total: 0, filled: facts.columns.map(() => 0) };
-    facts.groups.set(name, group);
-  }
-  group.total += 1;
-  if (key < group.firstKey) group.firstKey = key;
-  return group;
 }
 
 /**

@@ -118,7 +118,7 @@ export function showValue(value: unknown): Message {
 const SLOWEST = 10;
 
 /** Number of lags per chunk. */
-const CHUNK = 2 ** 16;
+const CHUNK = 2 ** 13;
 
 /** Greatest lag that fits a chunk, in microseconds: 71 minutes. */
 const MAX_MICROSECONDS = 2 ** 32 - 1;

@@ -1,5 +1,5 @@
 import type { Connection } from '../db/connection.js';
-import type { AfterPass } from '../engine/scan.js';
+import type { AfterPass, Followed } from '../engine/scan.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Backfill } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
@@ -29,6 +29,8 @@ interface VerifyOptions {
   readonly now?: (() => Date) | undefined;
   /** Minimum size of the store, in bytes, for a second thread. Default 64 MiB. */
   readonly parallelMinBytes?: number | undefined;
+  /** Findings in rows that were verified during the run. Default: none. */
+  readonly followed?: Followed | undefined;
 }
 
 /**
@@ -64,6 +66,6 @@ export async function verifyBackfill(
     const durationMs = Math.round(performance.now() - startedAt);
     return { backfill: backfill.name, verdict, run, checks, threads, durationMs };
   };
-  const scan = scanPass(ledger, backfill, nowMs);
+  const scan = scanPass(ledger, backfill, nowMs, options.followed);
   return await store.dialect.passOver(store, backfill, scan, check, options.parallelMinBytes);
 }

@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import type { Store, Transaction } from '../../db/connection.js';
 import { identifier } from '../../db/sql.js';
-import { isBusy, withoutWaiting } from '../../db/sqlite/connection.js';
+import { dataVersion, isBusy, withoutWaiting } from '../../db/sqlite/connection.js';
 import { requireSqlite } from '../../db/sqlite/statements.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
@@ -9,13 +9,14 @@ import { isParallelWorthwhile, startThread } from '../../threads.js';
 import type { Dialect, KeyRange } from '../dialect.js';
 import { dueSql, rowSql } from '../rows.js';
 import type { Pass, PassElsewhere } from '../scan.js';
+import type { IntegerRange } from './companion.js';
 import { afterKeySql, keyOf, keyRange } from './keys.js';
 
 /** Maximum memory of the second thread for rows that it has already read, in MiB: less than V8's default, and as fast. */
-const YOUNG_MIB = 4;
+export const YOUNG_MIB = 4;
 
-/** Number of ranges that two threads claim one after another. */
-const RANGES = 64;
+/** Number of ranges into which keys are cut for two threads, which claim them one after another. */
+const RANGES = 64n;
 
 /** Positions of the shared counts: claimed ranges, and those claimed by the second thread. */
 const [TAKEN, BY_SECOND] = [0, 1];
@@ -28,22 +29,35 @@ export interface ScanThreadData extends PassElsewhere {
 
 /** Ranges of keys that both threads claim: plain data. */
 export interface SharedRanges {
-  readonly first: bigint;
-  readonly last: bigint;
+  readonly ranges: readonly KeyRange[];
   readonly counts: Int32Array<SharedArrayBuffer>;
 }
 
 /** Claims ranges until both threads have claimed all. */
-export function* claimRanges({ first, last, counts }: SharedRanges, isSecond = false): Generator<KeyRange> {
-  const width = (last - first) / BigInt(RANGES) + 1n;
+export function* claimRanges({ ranges, counts }: SharedRanges, isSecond = false): Generator<KeyRange> {
   for (;;) {
-    const from = first + width * BigInt(Atomics.add(counts, TAKEN, 1));
-    if (from > last) return;
+    const range = ranges[Atomics.add(counts, TAKEN, 1)];
+    if (!range) return;
     if (isSecond) Atomics.add(counts, BY_SECOND, 1);
-    const to = from + width - 1n;
-    yield [from, to < last ? to : last];
+    yield range;
   }
 }
+
+/** Cuts ranges of integers into ranges of the same width. */
+function cut(ranges: readonly IntegerRange[]): IntegerRange[] {
+  const width = keysIn(ranges) / RANGES + 1n;
+  return ranges.flatMap(([first, last]) => {
+    const cuts: IntegerRange[] = [];
+    for (let from = first; from <= last; from += width)
+      cuts.push([from, from + width - 1n < last ? from + width - 1n : last]);
+    return cuts;
+  });
+}
+
+const areIntegers = (range: KeyRange): range is IntegerRange => typeof range[0] === 'bigint';
+
+const keysIn = (ranges: readonly IntegerRange[]): bigint =>
+  ranges.reduce((sum, [first, last]) => sum + last - first + 1n, 0n);
 
 /** The second thread. It starts when it receives its {@link SharedRanges}. */
 interface ScanThread {
@@ -75,40 +89,64 @@ async function startScanThread(data: ScanThreadData): Promise<ScanThread | undef
 }
 
 /**
- * Makes a pass over a table on a snapshot, then runs `act` on the same snapshot. In a large store a second thread helps. It reads
- * `data_version` before this thread's snapshot and again in its own: if no client has committed in between, both snapshots are the
- * same. Else, or if it fails, this thread reads alone.
+ * Makes a pass over a table on a snapshot, then runs `act` on the same snapshot. What a follower has read is taken over if no other
+ * connection has committed since. If much is left to read, a second thread helps. It reads `data_version` before this thread's snapshot
+ * and again in its own: if no client has committed in between, both snapshots are the same. Else, or if it fails, this thread reads alone.
  */
 export const passOver: Dialect['passOver'] = async (store, backfill, pass, act, parallelMinBytes) => {
   const { files } = requireSqlite(store);
+  const { bytes } = await store.size();
+  const { share } = await unread(store, backfill, pass);
   const scanThread =
-    pass.elsewhere && isParallelWorthwhile((await store.size()).bytes, parallelMinBytes)
+    pass.elsewhere && share > 0 && isParallelWorthwhile(bytes * share, parallelMinBytes)
       ? await startScanThread({ path: files.path, ...pass.elsewhere })
       : undefined;
   try {
     return await store.snapshotAsync(async (tx) => {
-      const keys = await keyRange(tx, backfill);
-      const shared = keys && scanThread && (await passTogether(tx, pass, keys, scanThread));
+      const { keys, ranges, followed } = await unread(tx, backfill, pass);
+      let made = await passOverRanges(tx, pass, ranges, scanThread);
       await scanThread?.worker.terminate(); // frees its memory for what follows
-      return shared ? await act(tx, ...shared) : await act(tx, await pass.over(tx, keys ? [keys] : []), 1);
+      if (made && followed)
+        made = pass.merge(made[0], followed.found as (typeof made)[0]) ? [made[0], 2] : undefined;
+      return await act(tx, ...(made ?? [await pass.over(tx, keys), 1]));
     });
   } finally {
     await scanThread?.worker.terminate();
   }
 };
 
+/**
+ * Returns the keys of a table, those that no follower has read, and their share.
+ *
+ * @param store in a snapshot, or to see what to expect
+ */
+async function unread<Found>(store: Store, backfill: Backfill, { followed }: Pass<Found>) {
+  const all = await keyRange(store, backfill); // first, because a transaction takes its snapshot at its first read
+  const keys = all ? [all] : [];
+  if (!followed || !all || !areIntegers(all) || (await dataVersion(store)) !== followed.version)
+    return { keys, ranges: keys, share: 1, followed: undefined };
+  const [first, last] = all;
+  const [from, to] = followed.range;
+  const ends: IntegerRange[] = [
+    [first, from - 1n],
+    [to + 1n, last],
+  ];
+  const ranges = ends.filter(([one, other]) => one <= other);
+  return { keys, ranges, share: Number(keysIn(ranges)) / Number(keysIn([all])), followed };
+}
+
 /** Returns undefined if one thread has to read everything. */
-async function passTogether<Found>(
+async function passOverRanges<Found>(
   tx: Transaction,
   { over, merge }: Pass<Found>,
-  [first, last]: KeyRange,
-  { worker, end }: ScanThread,
+  ranges: readonly KeyRange[],
+  thread: ScanThread | undefined,
 ): Promise<[Found, 1 | 2] | undefined> {
-  if (typeof first !== 'bigint' || typeof last !== 'bigint') return undefined; // texts cannot be divided by number
-  const shares = { first, last, counts: new Int32Array(new SharedArrayBuffer(8)) };
-  worker.postMessage(shares);
+  if (!thread || !ranges.every(areIntegers)) return [await over(tx, ranges), 1]; // texts cannot be divided by number
+  const shares = { ranges: cut(ranges), counts: new Int32Array(new SharedArrayBuffer(8)) };
+  thread.worker.postMessage(shares);
   const found = await over(tx, claimRanges(shares));
-  const theirs = await end;
+  const theirs = await thread.end;
   const tookPart = Atomics.load(shares.counts, BY_SECOND) > 0;
   if (!theirs) return tookPart ? undefined : [found, 1]; // the ranges it claimed are missing
   return merge(found, theirs.found as Found) ? [found, 2] : undefined;
