@@ -203,7 +203,7 @@ function heldBy(affinity: Affinity | undefined, value: CellValue): CellValue {
 const isTooLarge = (value: CellValue): boolean =>
   typeof value === 'bigint' && BigInt.asIntN(64, value) !== value;
 
-/** Returns the documents that `firstOf()` reads, each with its columns, of which the first also tells how to read it. */
+/** Returns the documents that `firstOf()` reads, with their columns; the first one's candidate marks what `->>` may misread. */
 function documentsOf(backfill: Backfill) {
   const { ours, documents } = firstOfColumns(backfill);
   const columnsOf = (name: string) => ours.filter(({ value }) => value.document === name);
@@ -216,8 +216,8 @@ function documentsOf(backfill: Backfill) {
  * the names one after another.
  *
  * The candidate of a document's first column is a BLOB, which `->>` never returns, if `->>` may misread the document: what our reader
- * makes of it, or `x''` if it is unreadable. Then the other candidates may be wrong, but `->>` does not fail. One mark rather than a
- * column of its own, and candidates rather than documents in the outer select, because each use of a text copies it.
+ * makes of it, or `x''` if it is unreadable. Then the other candidates may be wrong, but `->>` does not fail. The
+ * outer select uses only candidates for a usual row, because each use of a text copies it.
  *
  * @param forShell whether it is for a shell without our functions
  */
