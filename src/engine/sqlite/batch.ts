@@ -47,7 +47,7 @@ const isRowError = (code: string): boolean =>
 interface Span {
   readonly firstKey: Key;
   readonly lastKey: Key;
-  readonly rows: bigint;
+  readonly rows: number;
 }
 
 /** Fills the next rows after the cursor. See the `Dialect`. */
@@ -59,16 +59,13 @@ export const fillBatch: Dialect['fillBatch'] = async (store, backfill, take) => 
   await emptyTemporary(store, 'umzug_backfill_batch', kind, more);
   const read = await readRows(store, backfill, kind, take);
   if (read === 0) return undefined;
-  let trimmed = 0;
   if (kind === 'text') await checkTexts(store, backfill, ROWS);
-  else
-    trimmed = await store.run(`DELETE FROM ${ROWS} WHERE k - (SELECT min(k) FROM ${ROWS}) > ?`, MAX_OFFSET);
-
-  const span = await store.getExact<Span & { wanted: bigint; toUpdate: bigint }>(
-    `SELECT min(k) AS firstKey, max(k) AS lastKey, count(*) AS rows, count(*) FILTER (WHERE ${anyValueSql(backfill)}) AS toUpdate,
+  const { trimmed, ...span } = await trimmedSpan(store, read);
+  const due = await store.get<Readonly<Record<'toUpdate' | 'wanted', number>>>(
+    `SELECT count(*) FILTER (WHERE ${anyValueSql(backfill)}) AS toUpdate,
       sum(${backfill.columns.map((_, i) => `(wanted >> ${i} & 1)`).join(' + ')}) AS wanted FROM ${ROWS} AS b`,
   );
-  if (!span) throw new RangeError('An aggregate returns a row');
+  if (!due) throw new RangeError('An aggregate returns a row');
   // A rejected row keeps its NULLs.
   if (rejected)
     await store.run(
@@ -78,15 +75,15 @@ export const fillBatch: Dialect['fillBatch'] = async (store, backfill, take) => 
       rejected.key,
     );
   const updated = await updateRows(store, backfill, span);
-  if (hasTriggers || updated !== Number(span.toUpdate)) await markIgnored(store, backfill);
-  const skips = await recordSkips(store, backfill, batch, span);
+  if (hasTriggers || updated !== due.toUpdate) await markIgnored(store, backfill);
+  const skips = await recordSkips(store, backfill, batch, span, rejected !== undefined);
   const { cells, count } = await filledCells(store, backfill, span.firstKey);
   return {
     firstKey: span.firstKey,
     lastKey: span.lastKey,
-    rowsScanned: Number(span.rows),
+    rowsScanned: span.rows,
     cellsFilled: count,
-    cellsSkipped: Number(span.wanted) - count,
+    cellsSkipped: due.wanted - count,
     skips,
     cells,
     isLast: read < limit && trimmed === 0,
@@ -137,6 +134,22 @@ async function readRows(
   return read;
 }
 
+/**
+ * Returns the span of the rows that were read, after deleting those whose key is too far from the first to be packed.
+ *
+ * @returns with the number of deleted rows
+ */
+async function trimmedSpan(store: Store, read: number): Promise<Span & { readonly trimmed: number }> {
+  const ends = `SELECT (SELECT min(k) FROM ${ROWS}) AS firstKey, (SELECT max(k) FROM ${ROWS}) AS lastKey`;
+  const span = await store.getExact<Pick<Span, 'firstKey' | 'lastKey'>>(ends);
+  if (!span) throw new RangeError('A SELECT without FROM returns a row');
+  const { firstKey, lastKey } = span;
+  if (typeof firstKey !== 'bigint' || typeof lastKey !== 'bigint' || lastKey - firstKey <= MAX_OFFSET)
+    return { ...span, rows: read, trimmed: 0 };
+  const trimmed = await store.run(`DELETE FROM ${ROWS} WHERE k > ?`, firstKey + BigInt(MAX_OFFSET));
+  return { ...span, ...(await store.getExact<typeof span>(ends)), rows: read - trimmed, trimmed };
+}
+
 /** Fills the table and returns the number of updated rows. */
 async function updateRows(store: Store, backfill: Backfill, span: Span): Promise<number> {
   const key = identifier(backfill.key);
@@ -150,7 +163,7 @@ async function updateRows(store: Store, backfill: Backfill, span: Span): Promise
     );
   } catch (error) {
     if (!isStoreError(error) || !isRowError(error.code)) throw error;
-    throw new RejectedUpdate(Number(span.rows), { key: span.firstKey, code: error.code }, error);
+    throw new RejectedUpdate(span.rows, { key: span.firstKey, code: error.code }, error);
   }
 }
 
@@ -165,7 +178,13 @@ async function markIgnored(store: Store, backfill: Backfill): Promise<void> {
     );
 }
 
-async function recordSkips(store: Store, backfill: Backfill, batch: number, { firstKey, lastKey }: Span) {
+async function recordSkips(
+  store: Store,
+  backfill: Backfill,
+  batch: number,
+  { firstKey, lastKey }: Span,
+  hasRefusal: boolean,
+): Promise<number> {
   const name = literal(backfill.name);
   // Deletes the skips that an earlier run recorded for these rows. The plus makes the planner start from the skips, which are few.
   await store.run(
@@ -182,26 +201,34 @@ async function recordSkips(store: Store, backfill: Backfill, batch: number, { fi
     );
   const because = (reason: SkipReason): string => literal(reason);
   let skips = await record('*', 'failure', 'failure IS NOT NULL');
-  skips += await record('*', 'refusal', 'refusal IS NOT NULL');
+  if (hasRefusal) skips += await record('*', 'refusal', 'refusal IS NOT NULL');
   for (const [i, { name: column }] of backfill.columns.entries())
     skips += await record(
       column,
       `CASE WHEN ignored >> ${i} & 1 THEN ${because('UPDATE_IGNORED')} ELSE ${because('NO_USABLE_VALUE')} END`,
-      `failure IS NULL AND refusal IS NULL AND wanted >> ${i} & 1 AND v${i} IS NULL`,
+      `v${i} IS NULL AND wanted >> ${i} & 1 AND failure IS NULL AND refusal IS NULL`,
     );
   return skips;
 }
 
 async function filledCells(store: Store, backfill: Backfill, firstKey: Key) {
+  const { columns } = backfill;
+  const holds = (bits: number): string =>
+    columns.map((_, i) => `v${i} IS ${(bits >> i) & 1 ? 'NOT ' : ''}NULL`).join(' AND ');
+  // Most rows have all values: comparing them is cheaper than collecting their masks.
+  const full = 2 ** columns.length - 1;
   const mask = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
-  const masks = await store.all<{ mask: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${ROWS}`);
+  const others = await store.all<{ mask: number }>(
+    `SELECT DISTINCT ${mask} AS mask FROM ${ROWS} WHERE NOT (${holds(full)})`,
+  );
   let count = 0;
   const cells: CellsRecord[] = [];
   const [key, from] = typeof firstKey === 'bigint' ? ['k - ?', [firstKey]] : ['k', []];
-  for (const { mask: bits } of masks) {
+  for (const bits of [full, ...others.map((other) => other.mask)]) {
     if (bits === 0) continue;
-    const sql = `SELECT ${key} FROM ${ROWS} WHERE ${mask} = ? ORDER BY k`;
-    const keys = await store.pluck<number | string>(sql, ...from, bits);
+    const sql = `SELECT ${key} FROM ${ROWS} WHERE ${holds(bits)} ORDER BY k`;
+    const keys = await store.pluck<number | string>(sql, ...from);
+    if (keys.length === 0) continue;
     const packed = packedCells(backfill, bits, firstKey, keys);
     count += keys.length * packed.columns.length;
     cells.push(packed);

@@ -103,7 +103,7 @@ function selectSql(
 ): string {
   const { columns, key, process } = backfill;
   const forShell = stored === undefined;
-  const { documents } = firstOfColumns(backfill);
+  const documents = documentsOf(backfill);
   const reads = process && stored ? [key, ...process.reads] : [];
   const inner = [
     `t.${identifier(key)} AS k`,
@@ -117,11 +117,12 @@ function selectSql(
     ...reads.map((name, i) => `t.${identifier(name)} AS p${i}`),
     ...Object.entries(extra).map(([alias, sql]) => `${sql} AS ${alias}`),
   ];
-  const isDerivable = documents.map((_, n) => `d${n} IS NOT NULL`).join(' AND ');
+  const isDerivable = documents.map(({ first }) => `s${first} IS NOT x''`).join(' AND ');
   const values = columns.map(({ value }, i): string => {
     if (value.kind === 'process') return 'NULL';
     if (value.kind === 'sql') return storedSql(`+e${i}`, stored?.[i]); // the plus removes the affinity of a column
-    return storedSql(valueSql(value, i, `d${documents.indexOf(value.document)}`, forShell), stored?.[i]);
+    const n = documents.findIndex(({ name }) => name === value.document);
+    return storedSql(valueSql(value, i, `d${n}`, `s${documents[n]?.first}`, forShell), stored?.[i]);
   });
   const reasons = isDerivable === '' ? [] : [`WHEN NOT (${isDerivable}) THEN 'DOCUMENT_UNREADABLE'`];
   // JavaScript would change a text that is not valid UTF-8.
@@ -202,38 +203,54 @@ function heldBy(affinity: Affinity | undefined, value: CellValue): CellValue {
 const isTooLarge = (value: CellValue): boolean =>
   typeof value === 'bigint' && BigInt.asIntN(64, value) !== value;
 
+/** Returns the documents that `firstOf()` reads, with their columns; the first one's candidate marks what `->>` may misread. */
+function documentsOf(backfill: Backfill) {
+  const { ours, documents } = firstOfColumns(backfill);
+  const columnsOf = (name: string) => ours.filter(({ value }) => value.document === name);
+  return documents.map((name) => ({ name, columns: columnsOf(name), first: columnsOf(name)[0]?.i }));
+}
+
 /**
- * Returns the columns of `firstOf()` in the inner select. Its SQL is in both:
- * 1. documents: the text itself if it is strict JSON, `{}` for NULL and `''`, NULL if unreadable. A rare text is read by our
- *    reader, and returned as a BLOB to mark it. Candidates: per column the first member that is not null, as `->>` returns
- *    it, read here because each select copies the document;
- * 2. values: a candidate that is certainly the value is used as it is; for any other, the names are read one after another.
+ * Returns the columns of `firstOf()` in the inner select: the document `d`, and per column a fallback `f` and a candidate `s`, the first
+ * member that is not null, as `->>` returns it. The outer select uses a candidate that is certainly the value; for any other, it reads
+ * the names one after another.
+ *
+ * The candidate of a document's first column is a BLOB, which `->>` never returns, if `->>` may misread the document: what our reader
+ * makes of it, or `x''` if it is unreadable. Then the other candidates may be wrong, but `->>` does not fail. The
+ * outer select uses only candidates for a usual row, because each use of a text copies it.
  *
  * @param forShell whether it is for a shell without our functions
  */
 function documentColumns(backfill: Backfill, forShell: boolean): string[] {
-  const { ours, documents } = firstOfColumns(backfill);
-  const cell = (name: string): string => `t.${identifier(name)}`;
-  return [
-    ...ours.map(
-      ({ value: { fallback }, i }) => `${fallback === undefined ? 'NULL' : cell(fallback)} AS f${i}`,
-    ),
-    ...documents.map((name, n) => {
-      const names = ours.filter(({ value }) => value.document === name).flatMap(({ value }) => value.names);
-      return `${documentSql(cell(name), names, forShell)} AS d${n}`;
-    }),
-    ...ours.map(({ value, i }) => `${candidateSql(cell(value.document), value.names)} AS s${i}`),
-  ];
+  return documentsOf(backfill).flatMap(({ name, columns, first }, n) => {
+    const document = `t.${identifier(name)}`;
+    const names = columns.flatMap(({ value }) => value.names);
+    return [
+      `${document} AS d${n}`,
+      ...columns.flatMap(({ value, i }) => {
+        const members = value.names.map((member) => `${document} ->> ${path(member)}`);
+        const candidate = members.length > 1 ? `coalesce(${members.join(', ')})` : `${members[0]}`;
+        return [
+          `${value.fallback === undefined ? 'NULL' : `t.${identifier(value.fallback)}`} AS f${i}`,
+          i === first
+            ? `${markedSql(document, names, candidate, forShell)} AS s${i}`
+            : `CASE WHEN json_valid(${document}) THEN ${candidate} END AS s${i}`,
+        ];
+      }),
+    ];
+  });
 }
 
-function valueSql({ names }: FirstOf, i: number, document: string, forShell: boolean): string {
-  const members = names.map((name) => usableSql(`CAST(${document} AS TEXT)`, name, forShell));
-  const fallback = `CASE WHEN f${i} IS NOT NULL AND f${i} <> '' THEN f${i} END`;
-  // Only a BLOB sorts after this; typeof would copy the document.
-  return `coalesce(CASE WHEN ${document} >= x'' THEN NULL
-        WHEN ${isPlainText(`s${i}`)} THEN s${i}
-        WHEN s${i} BETWEEN 2 AND 1e300 THEN CAST(s${i} AS TEXT)
-        WHEN s${i} IS NULL THEN ${fallback} END,
+function valueSql({ names }: FirstOf, i: number, document: string, mark: string, forShell: boolean): string {
+  const candidate = `s${i}`;
+  const readable = `CAST(CASE WHEN ${mark} >= x'' THEN ${mark} ELSE nullif(${document}, '') END AS TEXT)`;
+  const members = names.map((name) => usableSql(readable, name, forShell));
+  const fallback = `CASE WHEN f${i} <> '' THEN f${i} END`;
+  // Only a BLOB sorts after x''. A time has no other characters than ASCII; 0 and 1 may be booleans, which julianday reads as days.
+  return `coalesce(CASE ${mark === candidate ? '' : `WHEN ${mark} >= x'' THEN NULL`}
+        WHEN ${candidate} IS NULL THEN ${fallback}
+        WHEN julianday(${candidate}) >= 2 OR ${candidate} BETWEEN 2 AND 1e300 THEN CAST(${candidate} AS TEXT)
+        WHEN ${isPlainText(candidate)} THEN ${candidate} END,
       ${members.join(',\n      ')}, ${fallback})`;
 }
 
@@ -241,43 +258,33 @@ function valueSql({ names }: FirstOf, i: number, document: string, forShell: boo
 const path = (name: string): string => literal(`$."${name}"`);
 
 /**
- * Returns a document that SQLite's JSON functions can read, or NULL. Three things require our own reader:
+ * Returns SQL for a candidate if `->>` reads its document as we do; NULL if the document is NULL or empty; else a BLOB, see
+ * {@link documentColumns}. Four things require our own reader:
  * - `json_valid` with one argument is strict (RFC 8259), so it rejects Python tokens;
  * - it reads a text only up to its first NUL, as `format` does;
+ * - it may read a BLOB, which never equals a text;
  * - names with escapes are compared wrongly: U+0000 in one, or bytes that are not UTF-8, end it. To match one of `names`, its
  *   escapes must be ASCII. (In GLOB a backslash is literal; unlike instr, GLOB searches with strcspn.)
  *
  * @see https://www.sqlite.org/json1.html#jvalid
  */
-function documentSql(column: string, names: readonly string[], forShell: boolean): string {
+function markedSql(column: string, names: readonly string[], candidate: string, forShell: boolean): string {
   const mark = names.every((name) => /^[\w .$-]+$/.test(name)) ? '*\\u00[0-7]*' : '*\\*';
   const isUnicode = forShell ? '' : ` AND ${IS_UTF8}(CAST(${column} AS BLOB))`;
-  const rare = forShell ? 'NULL' : `${READ_JSON}(CAST(${column} AS BLOB))`;
-  // octet_length is cheaper, but older shells lack it.
-  const bytes = (sql: string): string => (forShell ? `length(CAST(${sql} AS BLOB))` : `octet_length(${sql})`);
-  return `CASE WHEN ${column} IS NULL OR ${column} = '' THEN '{}'
-      WHEN typeof(${column}) = 'blob' THEN NULL
-      WHEN json_valid(${column}) AND ${bytes(`format('%s', ${column})`)} = ${bytes(column)}
-        AND (${column} NOT GLOB '*\\*' OR (${column} NOT GLOB ${literal(mark)}${isUnicode})) THEN ${column}
-      ELSE CAST(${rare} AS BLOB) END`;
-}
-
-/** Returns the first member that is not null. For a rare document it may be wrong, but `->>` never fails, as it would on a BLOB. */
-function candidateSql(column: string, names: readonly string[]): string {
-  const members = names.map((name) => `${column} ->> ${path(name)}`);
-  const first = members.length > 1 ? `coalesce(${members.join(', ')})` : members[0];
-  return `CASE WHEN typeof(${column}) = 'text' AND json_valid(${column}) THEN ${first} END`;
+  const rare = forShell ? "x''" : `CAST(coalesce(${READ_JSON}(CAST(${column} AS BLOB)), '') AS BLOB)`;
+  return `CASE WHEN json_valid(${column}) AND format('%s', ${column}) = ${column} COLLATE BINARY
+        AND (${column} NOT GLOB '*\\*' OR (${column} NOT GLOB ${literal(mark)}${isUnicode})) THEN ${candidate}
+      WHEN ${column} IS NULL OR ${column} = '' THEN NULL
+      WHEN typeof(${column}) = 'blob' THEN x''
+      ELSE ${rare} END`;
 }
 
 /**
  * SQL for whether a candidate is a non-empty string, all ASCII, so that `->>` returned its text. An array or object starts with a
- * bracket; numbers and booleans, which are numbers here, sort before all texts. The character class is slow, and is skipped where
- * SQLite parses a time, which has no other characters.
+ * bracket; numbers and booleans, which are numbers here, sort before all texts. The class is slow.
  */
-function isPlainText(candidate: string): string {
-  return `${candidate} > '' AND (${candidate} < '[' OR ${candidate} BETWEEN ']' AND 'z~')
-        AND (julianday(${candidate}) IS NOT NULL OR ${candidate} NOT GLOB '*[^ -~]*')`;
-}
+const isPlainText = (candidate: string): string =>
+  `${candidate} > '' AND (${candidate} < '[' OR ${candidate} BETWEEN ']' AND 'z~') AND ${candidate} NOT GLOB '*[^ -~]*'`;
 
 /** SQL for the usable value of one member, or NULL. */
 function usableSql(document: string, name: string, forShell: boolean): string {

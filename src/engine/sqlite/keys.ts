@@ -40,8 +40,11 @@ export function afterKeySql(
  */
 export async function emptyTemporary(store: Store, name: string, kind: KeyKind | undefined, columns: string) {
   const list = `(k ${kind === 'text' ? 'TEXT' : 'INTEGER'} PRIMARY KEY, ${columns})`;
-  const [existing] = await store.pluck<string>('SELECT sql FROM temp.sqlite_schema WHERE name = ?', name);
-  if (existing?.endsWith(list)) await store.run(`DELETE FROM temp.${name}`);
+  const existing = await store.get<{ sql: string }>(
+    'SELECT sql FROM temp.sqlite_schema WHERE name = ?',
+    name,
+  );
+  if (existing?.sql.endsWith(list)) await store.run(`DELETE FROM temp.${name}`);
   else await store.exec(`DROP TABLE IF EXISTS temp.${name}; CREATE TABLE temp.${name} ${list}`);
 }
 
