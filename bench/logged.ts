@@ -1,14 +1,14 @@
-import { bin, time } from './measure.js';
+import { bin, type Taken, time } from './measure.js';
 
-/** Runs of the command line on a database of PostgreSQL, with the times that its log tells. */
+/** Runs of the command line on a database of PostgreSQL, with the times in its log. */
 
-const BACKFILL = 'v021-2-decision-fields';
+/** Names of the steps. */
+export const [SCHEMA, BACKFILL] = ['v021-1-decision-columns', 'v021-2-decision-fields'];
 
-/** Times of the backfill's step, as in `Date.now()`, and of the verification; NaN where the log does not tell. */
-export interface Logged {
+/** Times of a step, as in `Date.now()`; NaN if the log does not have them. */
+export interface StepSpan {
   readonly startedAt: number;
   readonly finishedAt: number;
-  readonly verifyMs: number;
 }
 
 interface LoggedEvent {
@@ -18,7 +18,7 @@ interface LoggedEvent {
   readonly durationMs?: number;
 }
 
-/** What follows node's own path. */
+/** Returns what follows node's own path. */
 export const commandLine = (url: string, args: readonly string[]): string[] => [
   bin,
   ...args,
@@ -29,26 +29,27 @@ export const commandLine = (url: string, args: readonly string[]): string[] => [
 ];
 
 /** Reads a log of JSON lines, of which the last may not be complete. */
-export function readLog(log: string): Logged {
-  const events = log
+const eventsOf = (log: string): LoggedEvent[] =>
+  log
     .split('\n')
     .filter((line) => line.startsWith('{') && line.endsWith('}'))
     .map((line) => JSON.parse(line) as LoggedEvent);
+
+/** Returns when a step ran. */
+export function spanOf(log: string, step = BACKFILL): StepSpan {
+  const events = eventsOf(log);
   const at = (name: string): number =>
-    Date.parse(events.find(({ event, step }) => event === name && step === BACKFILL)?.time ?? '');
-  return {
-    startedAt: at('step_started'),
-    finishedAt: at('step_finished'),
-    verifyMs: events.find(({ event }) => event === 'verified')?.durationMs ?? Number.NaN,
-  };
+    Date.parse(events.find((found) => found.event === name && found.step === step)?.time ?? '');
+  return { startedAt: at('step_started'), finishedAt: at('step_finished') };
 }
 
 /** Runs the command line on a database to its end. */
 export async function run(
   url: string,
   ...args: readonly string[]
-): Promise<{ seconds: number; stepSeconds: number; verifySeconds: number }> {
-  const { seconds, log } = await time(process.execPath, commandLine(url, args));
-  const { startedAt, finishedAt, verifyMs } = readLog(log);
-  return { seconds, stepSeconds: (finishedAt - startedAt) / 1000, verifySeconds: verifyMs / 1000 };
+): Promise<Taken & { stepSeconds: number; verifySeconds: number }> {
+  const { seconds, cpu, log } = await time(process.execPath, commandLine(url, args));
+  const { startedAt, finishedAt } = spanOf(log);
+  const verifyMs = eventsOf(log).find(({ event }) => event === 'verified')?.durationMs ?? Number.NaN;
+  return { seconds, cpu, stepSeconds: (finishedAt - startedAt) / 1000, verifySeconds: verifyMs / 1000 };
 }
