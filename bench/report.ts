@@ -38,8 +38,8 @@ interface Limits {
 /** Returns a row that compares two times, with the processor times in parentheses. */
 export function compared(what: string, ours: Taken, rival: Taken, limits: Limits, note = ''): Row {
   const [ratio, cpuRatio] = [ours.seconds / rival.seconds, ours.cpu / rival.cpu];
-  const isWithin = (value: number, limit = Number.POSITIVE_INFINITY): boolean =>
-    Number.isNaN(value) || value <= limit;
+  const isBeyond = (value: number, limit = Number.POSITIVE_INFINITY): boolean => value > limit;
+  const isUnknown = limits.cpu !== undefined && Number.isNaN(cpuRatio);
   const targets = [
     ...(limits.time === undefined ? [] : [`≤ ${limits.time} ×`]),
     ...(limits.cpu === undefined ? [] : [`(≤ ${limits.cpu} ×)`]),
@@ -50,7 +50,8 @@ export function compared(what: string, ours: Taken, rival: Taken, limits: Limits
     rival: `${timesText(rival)}${note === '' ? '' : ` ${note}`}`,
     ratio: `${ratio.toFixed(2)} ×${Number.isNaN(cpuRatio) ? '' : ` (${cpuRatio.toFixed(2)} ×)`}`,
     target: targets.join(' '),
-    isMet: isWithin(ratio, limits.time) && isWithin(cpuRatio, limits.cpu),
+    isMet:
+      isBeyond(ratio, limits.time) || isBeyond(cpuRatio, limits.cpu) ? false : isUnknown ? undefined : true,
   };
 }
 
