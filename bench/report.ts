@@ -116,7 +116,7 @@ export function writeResults(
   const merged = [...rows, ...others].sort((a, b) => names.indexOf(a.what) - names.indexOf(b.what));
   kept[name] = { title, measured, rows: merged };
   const sections = Object.fromEntries(order.flatMap((one) => (kept[one] ? [[one, kept[one]]] : [])));
-  writeFileSync(figuresFile, `${JSON.stringify(sections, undefined, 1)}\n`);
+  writeFileSync(figuresFile, `${JSON.stringify(sections, undefined, 2)}\n`);
   const line = (parts: readonly string[]): string =>
     `| ${parts.map((part) => part.replaceAll('|', '\\|')).join(' | ')} |`;
   const tables = Object.values(sections).map(({ title: heading, measured: how, rows: all }) =>
