@@ -24,9 +24,8 @@ interface Part {
   readonly title: string;
   /** Option that adds it. Default: it is measured always. */
   readonly with?: 'large' | 'postgres';
-  /** Whether it is measured on each store. */
   readonly measure: Measure;
-  /** Rows that are the same for both stores, or need no store. */
+  /** Whether it is measured once, not for each store. */
   readonly isOnce?: boolean;
 }
 
@@ -101,7 +100,7 @@ for (const name of names) {
   }
   printRows(title, rows);
   console.error(`${name}: ${Math.round((performance.now() - startedAt) / 1000)} s`);
-  const measured = `Measured on ${new Date().toISOString().slice(0, 10)} by \`${command}\``;
-  if (!given.short) writeResults(name, { title, measured, rows }, Object.keys(parts));
+  const how = `Measured on ${new Date().toISOString().slice(0, 10)} by \`${command}\``;
+  if (!given.short) writeResults(name, title, how, rows, Object.keys(parts));
 }
 rmSync(work, { recursive: true, force: true });

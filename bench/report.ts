@@ -22,7 +22,8 @@ export interface Row {
 /** Rows of one section, with when and how they were measured. */
 export interface Section {
   readonly title: string;
-  readonly measured: string;
+  /** When and how, by store; `all` for rows without one. */
+  readonly measured: Readonly<Record<string, string>>;
   readonly rows: readonly Row[];
 }
 
@@ -104,7 +105,9 @@ const figuresFile = join(root, 'bench/results.json');
  */
 export function writeResults(
   name: string,
-  { title, measured, rows }: Section,
+  title: string,
+  how: string,
+  rows: readonly Row[],
   order: readonly string[],
 ): void {
   const kept: Record<string, Section> = existsSync(figuresFile)
@@ -114,14 +117,16 @@ export function writeResults(
   const others = (kept[name]?.rows ?? []).filter(({ store }) => store !== undefined && !stores.has(store));
   const names = [...new Set([...rows, ...others].map(({ what }) => what))];
   const merged = [...rows, ...others].sort((a, b) => names.indexOf(a.what) - names.indexOf(b.what));
+  const measured = Object.fromEntries(rows.map(({ store = 'all' }) => [store, how]));
+  for (const { store = 'all' } of others) measured[store] = kept[name]?.measured[store] ?? '';
   kept[name] = { title, measured, rows: merged };
   const sections = Object.fromEntries(order.flatMap((one) => (kept[one] ? [[one, kept[one]]] : [])));
   writeFileSync(figuresFile, `${JSON.stringify(sections, undefined, 2)}\n`);
   const line = (parts: readonly string[]): string =>
     `| ${parts.map((part) => part.replaceAll('|', '\\|')).join(' | ')} |`;
-  const tables = Object.values(sections).map(({ title: heading, measured: how, rows: all }) =>
+  const tables = Object.values(sections).map(({ title: heading, measured: by, rows: all }) =>
     [
-      `## ${heading}\n\n${how}.\n`,
+      `## ${heading}\n\n${measuredText(by)}.\n`,
       line(HEAD),
       line(HEAD.map(() => '---')),
       ...all.map((row) => line(cells(row))),
@@ -129,6 +134,12 @@ export function writeResults(
   );
   const notes = readFileSync(join(root, 'bench/NOTES.md'), 'utf8').trim();
   writeFileSync(join(root, 'bench/RESULTS.md'), `${[intro(), ...tables, notes].join('\n\n')}\n`);
+}
+
+function measuredText(by: Section['measured']): string {
+  const texts = new Set(Object.values(by));
+  const parts = Object.entries(by).map(([store, how]) => `${how} (${store})`);
+  return texts.size === 1 ? [...texts].join('') : parts.join('; ');
 }
 
 function intro(): string {
