@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { PostgresServer } from '../demo/postgres-server.js';
-import { commandLine, readLog, run } from './logged.js';
+import { commandLine, run, spanOf } from './logged.js';
 import { has, median, root, time } from './measure.js';
-import { ask, copyDatabase, FILLED, onCopy } from './postgres-store.js';
-import type { Row } from './report.js';
+import { ask, copyDatabase, FILLED, makeDatabase, onCopy, onServer } from './postgres-store.js';
+import { missing, type Row } from './report.js';
 
 /** What an application keeps of its throughput while a backfill runs in its database: pgbench's, two clients that write all the time. */
 
@@ -61,12 +61,12 @@ async function fill(url: string, pace: string): Promise<Span> {
   let stopAt = Number.POSITIVE_INFINITY;
   while (!hasEnded && Date.now() < stopAt) {
     await Promise.race([closed, setTimeout(50)]);
-    const { startedAt } = readLog(log());
+    const { startedAt } = spanOf(log());
     if (startedAt > 0) stopAt = startedAt + BESIDE_MS;
   }
   child.kill('SIGTERM'); // it stops behind its batch
   const [code] = await closed;
-  const { startedAt, finishedAt } = readLog(log());
+  const { startedAt, finishedAt } = spanOf(log());
   if (code !== 0 && code !== 143) throw new Error(`up ended with ${code}: ${log().slice(-2000)}`);
   return { startedAt, endedAt: Number.isNaN(finishedAt) ? Date.now() : finishedAt };
 }
@@ -111,25 +111,26 @@ const measure = (server: PostgresServer, template: string, pace: string): Promis
     }
   });
 
-/** The share that pgbench keeps of its throughput beside each pace, in turn on fresh copies; medians. */
-export async function courtesyRows(server: PostgresServer, from: string, rounds: number): Promise<Row[]> {
-  const what = `pgbench, ${CLIENTS} clients in the same database`;
-  if (!has(join(server.bin, 'pgbench')))
-    return [{ what, ours: 'not measured: pgbench is not installed', rival: '', target: '' }];
-  await prepare(server, from, 'busy');
-  const runs: Record<(typeof PACES)[number], Measured[]> = { courteous: [], full: [] };
-  for (let round = 0; round < rounds; round += 1)
-    for (const pace of PACES) runs[pace].push(await measure(server, 'busy', pace));
-  return PACES.map((pace) => {
-    const of = (value: (one: Measured) => number): number => median(runs[pace].map(value));
-    const kept = of(({ before, beside, after }) => (2 * beside) / (before + after));
-    const [before, after] = [of((one) => one.before), of((one) => one.after)];
-    return {
-      what: `${what}, next to \`up --pace ${pace}\``,
-      ours: `${of((one) => one.beside).toFixed(0)} transactions per second; ${of((one) => one.filled).toFixed(0)} rows per second filled`,
-      rival: `${before.toFixed(0)} alone before, ${after.toFixed(0)} after`,
-      ratio: kept,
-      ...(pace === 'courteous' ? { target: '≥ 0.8 ×', isMet: kept >= 0.8 } : { target: '' }),
-    };
+/** Measures the share that pgbench keeps of its throughput next to each pace, in turn on fresh copies; medians. */
+export const courtesyRows = (audits: number, rounds: number): Promise<Row[]> =>
+  onServer(async (server) => {
+    const what = `pgbench, ${CLIENTS} clients in the same database`;
+    if (!has(join(server.bin, 'pgbench'))) return [missing(what, 'pgbench')];
+    await makeDatabase(server, 'audits', { audits });
+    await prepare(server, 'audits', 'busy');
+    const runs: Record<(typeof PACES)[number], Measured[]> = { courteous: [], full: [] };
+    for (let round = 0; round < rounds; round += 1)
+      for (const pace of PACES) runs[pace].push(await measure(server, 'busy', pace));
+    return PACES.map((pace): Row => {
+      const of = (value: (one: Measured) => number): number => median(runs[pace].map(value));
+      const kept = of(({ before, beside, after }) => (2 * beside) / (before + after));
+      const [before, after] = [of((one) => one.before), of((one) => one.after)];
+      return {
+        what: `${what}, next to \`up --pace ${pace}\``,
+        ours: `${of((one) => one.beside).toFixed(0)} transactions per second; ${of((one) => one.filled).toFixed(0)} rows per second filled`,
+        rival: `${before.toFixed(0)} alone before, ${after.toFixed(0)} after`,
+        ratio: kept,
+        ...(pace === 'courteous' ? { target: '≥ 0.8 ×', isMet: kept >= 0.8 } : { target: '' }),
+      };
+    });
   });
-}

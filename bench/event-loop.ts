@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
-import { connect, type PostgresServer, whyNoServer, withClient } from '../demo/postgres-server.js';
+import { connect, type PostgresServer, withClient } from '../demo/postgres-server.js';
 import type { Measured, Order } from './event-loop-app.js';
 import { median, root } from './measure.js';
-import { administer, onCopy, startBenchServer } from './postgres-store.js';
+import { administer, onCopy, onServer } from './postgres-store.js';
 import type { Row } from './report.js';
 import { signalRows } from './signals.js';
 
@@ -163,13 +163,9 @@ async function sqliteLoopRow(): Promise<Row> {
 /** Measures an application on either engine, and signals to the command line; what needs a server, where one can be started. */
 export async function eventLoopRows(rounds: number): Promise<Row[]> {
   const rows = [await sqliteLoopRow()];
-  const trouble = whyNoServer();
-  if (trouble !== undefined)
-    return [...rows, { what: 'PostgreSQL', ours: `not measured: ${trouble}`, rival: '', target: '' }];
-  const server = await startBenchServer();
-  try {
-    return [...rows, ...(await postgresLoopRows(server, rounds)), ...(await signalRows(server))];
-  } finally {
-    await server.stop();
-  }
+  return await onServer(async (server) => [
+    ...rows,
+    ...(await postgresLoopRows(server, rounds)),
+    ...(await signalRows(server)),
+  ]);
 }

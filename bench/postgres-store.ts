@@ -1,10 +1,12 @@
 import { isUtf8 } from 'node:buffer';
-import { statfsSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type pg from 'pg';
-import { type PostgresServer, startServer, withClient } from '../demo/postgres-server.js';
-import { dropStore, freshStore } from './measure.js';
+import { type PostgresServer, startServer, whyNoServer, withClient } from '../demo/postgres-server.js';
+import { cpuOfTree, dropStore, freshStore, type Kind } from './measure.js';
+import { figure, type Row } from './report.js';
 
 /** A server of PostgreSQL to measure on, and stores in it. */
 
@@ -18,9 +20,21 @@ const SETTINGS = {
 
 const TMPFS = 0x01021994; // linux/magic.h
 
-/** Starts a server with its files in the system's folder for temporary ones; it ends with this process at the latest. */
-export const startBenchServer = (): Promise<PostgresServer> =>
-  startServer({ settings: SETTINGS, parent: tmpdir() });
+/** Measures on a server with its files in the system's folder for temporary ones; it ends with this process at the latest. */
+export async function onServer(act: (server: PostgresServer) => Promise<Row[]>): Promise<Row[]> {
+  const trouble = whyNoServer();
+  if (trouble !== undefined) return [figure('PostgreSQL', `not measured: ${trouble}`)];
+  const server = await startServer({ settings: SETTINGS, parent: tmpdir() });
+  try {
+    return await act(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Returns the processor time that a server's processes have taken, in seconds. */
+export const serverCpu = ({ dataFolder }: PostgresServer): number =>
+  cpuOfTree(readFileSync(join(dataFolder, 'postmaster.pid'), 'utf8').split('\n', 1)[0] ?? '');
 
 /** What a reader has to know of it. */
 export function serverText({ version }: PostgresServer): string {
@@ -46,10 +60,10 @@ const TABLES = {
 };
 
 /** Makes a database with the rows of a generated store, but those that PostgreSQL can't hold. */
-export async function makeDatabase(server: PostgresServer, name: string, audits: number): Promise<void> {
-  const path = freshStore({ audits });
+export async function makeDatabase(server: PostgresServer, name: string, kind: Kind): Promise<void> {
+  const path = freshStore(kind);
   const db = new Database(path, { readonly: true });
-  console.error(`Loading ${audits.toLocaleString('en-US')} audits into PostgreSQL ...`);
+  console.error(`Loading ${kind.audits.toLocaleString('en-US')} audits into PostgreSQL ...`);
   try {
     await administer(server, `CREATE DATABASE ${name}`);
     await withClient(server.url(name), async (client) => {

@@ -169,7 +169,7 @@ async function runLocked(server: PostgresServer): Promise<Row> {
 
 /** Measures a signal in each wait, on small databases. */
 export async function signalRows(server: PostgresServer): Promise<Row[]> {
-  await makeDatabase(server, 'audits', 1000);
+  await makeDatabase(server, 'audits', { audits: 1000 });
   await copyDatabase(server, 'audits', 'columns');
   await run(server.url('columns'), 'up', '--step', '1');
   await copyDatabase(server, 'columns', 'filled');

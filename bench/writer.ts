@@ -1,31 +1,34 @@
 import Database from 'better-sqlite3';
 
-// Another program that writes: one row every so many milliseconds, until it is told to end. Prints its latencies as JSON.
+// An old release of the application that still writes: one audit in scope every so many milliseconds, until SIGTERM. Prints `ready` after
+// the first, and at the end as JSON when each began, when it was committed, and how many were refused.
 
 const [path, everyMs] = [String(process.argv[2]), Number(process.argv[3])];
 const db = new Database(path, { timeout: 5000, fileMustExist: true });
 const insert = db.prepare(
-  `INSERT INTO task_audits (task_id, event_type, payload) VALUES ('task_000000', 'repo_commit', '{}')`,
+  `INSERT INTO task_audits (task_id, event_type, payload) VALUES ('task_000000', 'SUPERVISOR_ALLOWED', ?)`,
 );
-const latencies: number[] = [];
+const payload = JSON.stringify({ decision_id: 'dec_0', source_ts: '2026-01-20T10:00:00.000000' });
+const now = (): number => performance.timeOrigin + performance.now();
+const waits: [from: number, to: number][] = [];
 let busy = 0;
 
 function write(): void {
-  const startedAt = performance.now();
+  const from = now();
   try {
-    insert.run();
+    insert.run(payload);
   } catch (error) {
     if (!String((error as { code?: string }).code).startsWith('SQLITE_BUSY')) throw error;
     busy += 1;
   }
-  latencies.push(performance.now() - startedAt);
+  waits.push([from, now()]);
 }
 
+write();
+console.log('ready');
 const timer = setInterval(write, everyMs);
 process.on('SIGTERM', () => {
   clearInterval(timer);
-  latencies.sort((a, b) => a - b);
-  const at = (share: number): number => latencies[Math.ceil(share * latencies.length) - 1] ?? 0;
   db.close();
-  console.log(JSON.stringify({ inserts: latencies.length, p50: at(0.5), p99: at(0.99), max: at(1), busy }));
+  console.log(JSON.stringify({ waits, busy }));
 });

@@ -21,6 +21,11 @@ export interface StoreOptions {
   readonly rareShare?: number;
   /** Only the columns that every store has, no AUTOINCREMENT, no other table but `schema_version`. Default false. */
   readonly smallSchema?: boolean;
+  /**
+   * Every payload takes 280 to 700 bytes, exactly 7 rows of 10 are in scope, each of the seven names is as frequent as any other, 15% of the
+   * rows in scope have none, no payload is hostile, and 11 indexes exist rather than 12. Default false.
+   */
+  readonly wide?: boolean;
 }
 
 const versionSchema = `
@@ -88,6 +93,7 @@ export function generateStore(options: StoreOptions): void {
     supervisorShare: 0.7,
     rareShare: 0.01,
     smallSchema: false,
+    wide: false,
   } as const;
   const settings = { ...defaults, ...options };
   const { path, audits, smallSchema } = settings;
@@ -111,7 +117,7 @@ export function generateStore(options: StoreOptions): void {
       if (!smallSchema) insertTasks(database, taskCount(audits));
       insertAudits(database, settings, mulberry32(settings.seed));
       // Made last, the indexes are sorted once instead of being kept in order row by row.
-      for (const columns of smallSchema ? [] : indexed) {
+      for (const columns of smallSchema ? [] : indexed.slice(settings.wide ? 1 : 0)) {
         database.exec(
           `CREATE INDEX idx_task_audits_${columns.replaceAll(', ', '_')} ON task_audits (${columns})`,
         );
@@ -167,15 +173,16 @@ function insertAudits(database: Database.Database, settings: Required<StoreOptio
   let nowMs = startMs;
   for (let index = 0; index < settings.audits; index += 1) {
     nowMs += 1 + Math.floor(random() * 5_000);
-    const isSupervisor = random() < settings.supervisorShare;
+    const isSupervisor = settings.wide ? index % 10 < 7 : random() < settings.supervisorShare;
     let rare: HostilePayload | undefined;
-    if (isSupervisor && random() < settings.rareShare) {
+    if (isSupervisor && !settings.wide && random() < settings.rareShare) {
       // A stride through the list: a small store gets forms of every kind, a large one all of them.
       rare = hostilePayloads[(rareCount * 37) % hostilePayloads.length];
       rareCount += 1;
     }
     const decisionId = isSupervisor ? `dec_${hex(random)}${hex(random)}` : null;
-    const payload = isSupervisor ? supervisorPayload(random, decisionId, nowMs) : otherPayload(random, nowMs);
+    const make = settings.wide ? widePayload : isSupervisor ? supervisorPayload : otherPayload;
+    const payload = make(random, decisionId, nowMs);
     const createdAt = createdAtText(random, nowMs);
     const values: unknown[] = [eventType(random, isSupervisor)];
     values.push(rare?.createdAt === undefined ? createdAt : rare.createdAt);
@@ -226,7 +233,7 @@ function supervisorPayload(random: Random, decisionId: string | null, nowMs: num
   });
 }
 
-function otherPayload(random: Random, nowMs: number): string {
+function otherPayload(random: Random, _decisionId: string | null, nowMs: number): string {
   const time = isoTime(nowMs, 0);
   return JSON.stringify({
     commit: hex(random),
@@ -234,6 +241,24 @@ function otherPayload(random: Random, nowMs: number): string {
     timestamp: time,
     source_ts: time,
   });
+}
+
+/** A source name in each payload that has one, and a processed name in 3 of 4: so each of the seven is in a quarter of them. */
+function widePayload(random: Random, decisionId: string | null, nowMs: number): string {
+  const names: Record<string, string | number> = {};
+  if (random() >= 0.15) {
+    const [source, processed] = [Math.floor(random() * 4), Math.floor(random() * 4)];
+    names[sourceNames[source] as string] = payloadTime(random, nowMs - Math.floor(random() * 60_000));
+    if (processed < 3) names[processedNames[processed] as string] = payloadTime(random, nowMs);
+  }
+  const bytes = 280 + Math.floor(random() * random() * 421); // short ones most
+  const head = { decision_id: decisionId, decision_type: pick(random, ['ALLOW', 'PAUSE', 'BLOCK', 'RETRY']) };
+  const findings = [{ kind: pick(random, findingKinds), confidence: 0.5 }];
+  const whole = (reason: string): string =>
+    JSON.stringify({ ...head, findings, reason, ...names, actions: [] });
+  const offset = Math.floor(random() * sentences.length);
+  const text = [...sentences.slice(offset), ...sentences, ...sentences].join(' ');
+  return whole(text.slice(0, bytes - whole('').length));
 }
 
 function payloadTime(random: Random, timeMs: number): string | number {

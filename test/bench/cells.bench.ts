@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 import { expect } from 'chai';
-import { describe, it } from 'mocha';
+import { it } from 'mocha';
 import { dropStore, freshStore, migrate } from '../../bench/measure.js';
 import { actualCells, expectedCells, expectedSkips } from '../support/reference.js';
 
-// The cell-by-cell test of `test/acceptance.fill.test.ts`, on the store that the benchmarks run on: 1,000,000 audits.
+// The cell-by-cell test of `test/acceptance.fill.test.ts`, on the stores that the benchmarks run on: 1,000,000 audits each.
 
-describe('the benchmark’s store of 1,000,000 audits', () => {
-  it('holds in every cell what the oracle derives, records every skip, and is as before when taken back', async () => {
-    const store = freshStore({ audits: 1_000_000 });
+for (const kind of ['bench', 'wide'] as const)
+  it(`the store \`${kind}\` holds in every cell what the oracle derives, records every skip, and is as before when taken back`, async () => {
+    const store = freshStore({ audits: 1_000_000, store: kind });
     const untouched = actualCells(store);
     const expected = expectedCells(store);
     const skipped = expectedSkips(store).size;
@@ -32,4 +32,3 @@ describe('the benchmark’s store of 1,000,000 audits', () => {
     dropStore(store);
     expect(existsSync(store)).to.equal(false);
   });
-});
