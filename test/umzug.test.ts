@@ -175,6 +175,15 @@ describe('a migrator, as umzug shows an Umzug', () => {
       expect(counts).to.deep.equal([1, 1]);
     }));
 
+  it('enables no asynchronous hook, which would slow down every promise of the process', () =>
+    withMigrator(2, async (umzug) => {
+      const during: symbol[][] = [];
+      const marks = (): symbol[] => Object.getOwnPropertySymbols(Promise.resolve()); // a hook gives each promise an id
+      umzug.on('migrated', () => void during.push(marks()));
+      await umzug.up();
+      expect([...during, marks()]).to.deep.equal([[], [], []]);
+    }));
+
   it('wraps what a migration throws, with the migration, and propagates the cause', () =>
     withMigrator(
       0,

@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { createRequire } from 'node:module';
 import { isAbsolute } from 'node:path';
 import type { RunnableMigration, Umzug, UmzugStorage } from 'umzug';
@@ -119,7 +118,6 @@ export const metaOf = ({ name, path }: Pick<Step, 'name' | 'path'>): MigrationMe
 
 /** A command in progress. */
 interface Command {
-  readonly direction: 'up' | 'down';
   readonly act: (runSteps: RunSteps) => Promise<void>;
   /** Options of umzug's own `up` or `down`; the names are added once the run lock is held, and umzug reads them after that. */
   readonly selection: { readonly migrations: string[]; readonly rerun: 'SKIP' };
@@ -139,8 +137,10 @@ export function stepUmzugClass(): new (
 ) => StepUmzug {
   const umzug = createRequire(import.meta.url)('umzug') as typeof import('umzug');
   return class extends umzug.Umzug<object> implements StepRunner {
-    /** The command that runs in an asynchronous context: one object may run several at a time. */
-    readonly #commands = new AsyncLocalStorage<Command>();
+    /** Commands in progress, by umzug's context, which is a new object for each: one Umzug may run several at a time. */
+    readonly #commands = new WeakMap<object, Command>();
+    /** The command that is being passed to `runCommand`: umzug calls that before anything is awaited. */
+    #next: Command | undefined;
     readonly #failures = new WeakMap<Error, Error>();
 
     /**
@@ -148,25 +148,25 @@ export function stepUmzugClass(): new (
      * @param storage umzug's storage outside of a command. Default: none that lasts
      */
     constructor(load: () => Promise<readonly Step[]>, storage: () => UmzugStorage = umzug.memoryStorage) {
-      const loop = (): StepLoop | undefined => this.#commands.getStore()?.loop;
-      const current = (): UmzugStorage => loop()?.storage ?? storage();
+      const storageOf = (params: { readonly context?: unknown } | undefined): UmzugStorage =>
+        this.#loopOf(params?.context)?.storage ?? storage();
       super({
         context: () => ({}),
         logger: undefined,
-        migrations: async () => (loop()?.known ?? (await load())).map((step) => this.#migrationOf(step)),
+        migrations: async (context) =>
+          (this.#loopOf(context)?.known ?? (await load())).map((step) => this.#migrationOf(step)),
         storage: {
-          executed: async (params) => await current().executed(params),
-          logMigration: async (params) => await current().logMigration(params),
-          unlogMigration: async (params) => await current().unlogMigration(params),
+          executed: async (params) => await storageOf(params).executed(params),
+          logMigration: async (params) => await storageOf(params).logMigration(params),
+          unlogMigration: async (params) => await storageOf(params).unlogMigration(params),
         },
       });
     }
 
-    async command(direction: Command['direction'], act: Command['act']): Promise<void> {
+    async command(direction: 'up' | 'down', act: Command['act']): Promise<void> {
       const selection: Command['selection'] = { migrations: [], rerun: 'SKIP' };
-      await this.#commands.run({ direction, act, selection }, async () =>
-        direction === 'up' ? await super.up(selection) : await super.down(selection),
-      );
+      this.#next = { act, selection };
+      await (direction === 'up' ? super.up(selection) : super.down(selection));
     }
 
     rejectionOf(error: BackfillError): Error {
@@ -178,9 +178,11 @@ export function stepUmzugClass(): new (
       name: string,
       umzugsLoop: (params: { context: object }) => Promise<Result>,
     ): Promise<Result> {
-      const command = this.#commands.getStore();
-      if (command?.direction !== name) return await super.runCommand(name, umzugsLoop);
+      const command = this.#next;
+      this.#next = undefined;
+      if (!command) return await super.runCommand(name, umzugsLoop);
       return await super.runCommand(name, async (params) => {
+        this.#commands.set(params.context, command);
         let ran: unknown = [];
         await command.act(async (loop) => {
           command.loop = loop;
@@ -196,10 +198,14 @@ export function stepUmzugClass(): new (
       });
     }
 
+    #loopOf(context: unknown): StepLoop | undefined {
+      return typeof context === 'object' && context !== null ? this.#commands.get(context)?.loop : undefined;
+    }
+
     /** Returns a step as a migration. If another Umzug calls it, it is a separate command. */
     #migrationOf(step: Step): RunnableMigration<object> {
-      const run = (direction: Command['direction']) => async (): Promise<void> => {
-        const loop = this.#commands.getStore()?.loop;
+      const run = (direction: 'up' | 'down') => async (params?: { readonly context?: unknown }) => {
+        const loop = this.#loopOf(params?.context);
         try {
           if (loop) await inStep(step, async () => await loop.run(step));
           else await this[direction]({ migrations: [step.name], rerun: 'SKIP' });

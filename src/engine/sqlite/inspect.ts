@@ -88,6 +88,14 @@ export async function updateOf(store: Store, table: string): Promise<string> {
 
 /** Returns the name of an index with this table and definition, or undefined. The declared name need not match. */
 export const findIndex: Dialect['findIndex'] = async (store, step, index) => {
+  // An index names its columns, so its SQL rules it out without a look at its columns; a name in quotes can be written in several ways.
+  const names = index.columns.filter((column) => /^\w+$/.test(column)).map(foldCase);
+  const isPossible = ({ sql }: { readonly sql: string }): boolean =>
+    names.every((name) => normaliseSql(sql).includes(name));
+  const all = await store.all<{ sql: string }>(
+    `SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL`,
+  );
+  if (!all.some(isPossible)) return undefined;
   const candidates = await store.all<{ name: string; sql: string }>(
     `SELECT l.name, s.sql FROM pragma_index_list(?) AS l JOIN sqlite_schema AS s ON s.type = 'index' AND s.name = l.name
     WHERE l."unique" = 0`,
@@ -95,7 +103,7 @@ export const findIndex: Dialect['findIndex'] = async (store, step, index) => {
   );
   const wanted = index.where === undefined ? '' : withoutParentheses(normaliseSql(index.where));
   return (
-    await findEach(candidates, async ({ name, sql }) => {
+    await findEach(candidates.filter(isPossible), async ({ name, sql }) => {
       const columns = await store.all<{ name: string | null; desc: number; coll: string }>(
         'SELECT name, "desc", coll FROM pragma_index_xinfo(?) WHERE key = 1 ORDER BY seqno',
         name,
