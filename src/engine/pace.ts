@@ -96,7 +96,7 @@ const DUTY_CYCLES: Readonly<
 > = {
   lock: {
     none: { workMs: 500, pauseMs: 25 },
-    low: { workMs: 120 },
+    low: { workMs: 110 },
     high: { workMs: 17 },
   },
   load: {
