@@ -5,6 +5,7 @@ import {
   nextPace,
   type PaceSettings,
   type PaceState,
+  unmissablePauseMs,
 } from './support/pure.js';
 
 const settings: PaceSettings = { name: 'courteous', maxRows: 5000, targetBatchMs: 40, bottleneck: 'lock' };
@@ -15,10 +16,12 @@ function paces(
   {
     msPerRow = 0.008,
     seen = (_: PaceState, i: number) => i < 0,
+    isOpenElsewhere,
     ...more
   }: Partial<PaceSettings> & {
     msPerRow?: number;
     seen?: (pace: PaceState, i: number) => boolean;
+    isOpenElsewhere?: (i: number) => boolean | undefined;
   } = {},
 ): PaceState[] {
   const given = { ...settings, ...more };
@@ -29,11 +32,15 @@ function paces(
       rows: pace.rows,
       lockMs: pace.rows * msPerRow,
       hasContention: seen(pace, i),
+      isOpenElsewhere: isOpenElsewhere?.(i),
     };
     found.push(nextPace(pace, timing, given));
   }
   return found;
 }
+
+/** No other process has the store open. */
+const alone = { isOpenElsewhere: () => false };
 
 const sizes = (found: readonly PaceState[]): number[] => found.map(({ rows }) => rows);
 
@@ -43,15 +50,65 @@ function pausedShare(found: readonly PaceState[], msPerRow = 0.008): number {
   return paused / (paused + found.reduce((sum, { rows }) => sum + rows * msPerRow, 0));
 }
 
+/** Times at which SQLite's busy handler tries, in milliseconds after a writer has come; sleeps end up to 3% late. */
+function attempts(until: number): number[] {
+  const sleeps = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50];
+  const found = [0];
+  for (let at = 0; at < until; ) {
+    at += (sleeps[found.length - 1] ?? 100) * 1.03;
+    found.push(at);
+  }
+  return found;
+}
+
+/** The longest that a writer waits who comes at any millisecond of a series of batches of `msPerRow`. */
+function longestWait(found: readonly PaceState[], msPerRow: number): number {
+  const locks: { from: number; to: number }[] = [];
+  let now = 0;
+  for (const { rows, pauseMs } of found) {
+    if (pauseMs > 0 || locks.length === 0) locks.push({ from: now + pauseMs, to: now + pauseMs });
+    now += pauseMs + rows * msPerRow;
+    (locks.at(-1) as { to: number }).to = now; // a writer is lucky to get in between two batches
+  }
+  const tries = attempts(1000);
+  let longest = 0;
+  for (const lock of locks.slice(0, -20))
+    for (let at = lock.from; at < lock.to; at += 1) {
+      const wait = tries.find(
+        (after) => !locks.some(({ from, to }) => at + after >= from && at + after < to),
+      );
+      longest = Math.max(longest, wait ?? Number.POSITIVE_INFINITY);
+    }
+  return longest;
+}
+
+describe('unmissablePauseMs', () => {
+  it('is as long as the sleep of any writer who has waited for that long, and no longer than needed', () => {
+    const tries = attempts(1000);
+    const missed: unknown[] = [];
+    for (let heldMs = 0; heldMs < 600; heldMs += 1) {
+      const pauseMs = unmissablePauseMs(heldMs);
+      for (let came = 0; came <= heldMs; came += 1) {
+        const first = tries.find((after) => came + after >= heldMs);
+        if (first === undefined || came + first >= heldMs + pauseMs) missed.push({ heldMs, came });
+      }
+    }
+    expect(missed).to.deep.equal([]);
+    expect([0, 2, 8, 33, 100, 128, 129, 5000].map(unmissablePauseMs)).to.deep.equal([
+      2, 3, 11, 21, 27, 53, 53, 105,
+    ]);
+  });
+});
+
 describe('nextPace', () => {
   it('begins small and grows twofold at most, up to --batch-size', () => {
-    expect(sizes(paces(5))).to.deep.equal([1000, 2000, 4000, 5000, 5000, 5000]);
+    expect(sizes(paces(5, alone))).to.deep.equal([1000, 2000, 4000, 5000, 5000, 5000]);
     expect(sizes(paces(3, { maxRows: 300 }))).to.deep.equal([300, 300, 300, 300]);
   });
 
   it('settles where a batch takes the target, and never falls below 100 rows', () => {
-    expect(sizes(paces(4, { msPerRow: 0.02 })).at(-1)).to.equal(2000);
-    expect(sizes(paces(4, { msPerRow: 0.02, targetBatchMs: 20 })).at(-1)).to.equal(1000);
+    expect(sizes(paces(4, { msPerRow: 0.02, ...alone })).at(-1)).to.equal(2000);
+    expect(sizes(paces(4, { msPerRow: 0.02, targetBatchMs: 20, ...alone })).at(-1)).to.equal(1000);
     expect(sizes(paces(4, { msPerRow: 50 }))).to.deep.equal([1000, 100, 100, 100, 100]);
     expect(sizes(paces(2, { msPerRow: 50, maxRows: 7 }))).to.deep.equal([7, 7, 7]);
   });
@@ -69,22 +126,22 @@ describe('nextPace', () => {
     expect(pace.rows).to.equal(2000);
   });
 
-  it('costs a run that is alone less than 5%', () => {
-    const alone = paces(400);
-    expect(alone.at(-1)?.contention).to.equal('none');
-    expect(pausedShare(alone.slice(100))).to.be.within(0.03, 0.05);
+  it('costs a run beside nobody that it knows of less than 5%', () => {
+    const found = paces(400);
+    expect(found.at(-1)?.contention).to.equal('none');
+    expect(pausedShare(found.slice(100))).to.be.within(0.03, 0.05);
   });
 
   it('pauses after each short batch while others write in each pause', () => {
     const busy = paces(60, { seen: () => true }).slice(20);
     for (const pace of busy) {
       expect(pace.contention).to.equal('high');
-      expect(pace.pauseMs).to.equal(15);
-      expect(pace.rows).to.equal(1000);
+      expect(pace.pauseMs).to.equal(11);
+      expect(pace.rows).to.equal(2125);
     }
   });
 
-  it('holds the lock for 80 ms at most between two pauses while others write now and then', () => {
+  it('holds the lock for 110 ms at most between two pauses while others write now and then', () => {
     let pauses = 0;
     const seen = (pace: PaceState): boolean => {
       if (pace.pauseMs > 0) pauses += 1;
@@ -92,8 +149,39 @@ describe('nextPace', () => {
     };
     const some = paces(200, { seen }).slice(20);
     expect(new Set(some.map(({ contention }) => contention))).to.deep.equal(new Set(['low']));
-    expect(Math.max(...some.map(({ heldMs }) => heldMs))).to.be.at.most(80);
-    expect(pausedShare(some)).to.be.below(0.25);
+    expect(Math.max(...some.map(({ heldMs }) => heldMs))).to.be.within(109, 111);
+    expect(pausedShare(some)).to.be.below(0.2);
+  });
+
+  it('lets no writer wait for long, whenever it comes', () => {
+    for (const msPerRow of [0.005, 0.008, 0.02, 0.1])
+      for (const [seen, most] of [
+        [() => false, 132],
+        [() => true, 20],
+      ] as const) {
+        const found = paces(200, { msPerRow, seen, isOpenElsewhere: () => true }).slice(20);
+        expect(longestWait(found, msPerRow)).to.be.within(15, most);
+      }
+  });
+
+  it('never pauses where no other process has the store open', () => {
+    const found = paces(100, alone);
+    expect(pausedShare(found)).to.equal(0);
+    expect(found.at(-1)?.rows).to.equal(5000);
+  });
+
+  it('pauses at once, for as long as nobody can miss, when another process opens the store', () => {
+    const found = paces(60, { isOpenElsewhere: (i) => i >= 50 });
+    expect(found.findIndex(({ pauseMs }) => pauseMs > 0)).to.equal(51);
+    expect(found[51]?.pauseMs).to.equal(105);
+    expect(found[52]?.contention).to.equal('low');
+  });
+
+  it('does not take a process for gone that has the store open and does not write', () => {
+    const found = paces(400, { isOpenElsewhere: () => true });
+    expect(new Set(found.map(({ contention }) => contention))).to.deep.equal(new Set(['low']));
+    const known = paces(400, { isOpenElsewhere: (i) => (i < 300 ? undefined : true) });
+    expect([known[300]?.contention, known[301]?.contention]).to.deep.equal(['none', 'low']);
   });
 
   it('goes back to full speed step by step when the others have gone', () => {

@@ -43,7 +43,10 @@ export interface CliContext {
   readonly onError?: (error: BackfillError) => void;
   /** Fields added to every log line. Default: none. */
   readonly logFields?: Readonly<Record<string, string>>;
-  /** Whether the process serves this command alone, so that root may be given up for good. Default false: root is refused on a store of others. */
+  /**
+   * Whether the process serves this command alone, so that root may be given up for good, and no other code in it writes to the store.
+   * Default false: root is refused on a store of others.
+   */
   readonly ownsProcess?: boolean;
   /** Project of an embedding program. Default: that of the config file in the folder. */
   readonly embedding?: Embedding;
@@ -170,7 +173,7 @@ async function runOnStore(
   presenter: Presenter,
 ): Promise<number> {
   const { name, context, argv, options, args, setHintContext } = invocation;
-  const { env, folder, stderr, now = () => new Date(), embedding, logFields } = context;
+  const { env, folder, stderr, now = () => new Date(), embedding, logFields, ownsProcess } = context;
   const { translate } = presenter;
   if (options.showValues) requireTerminal(context);
   const given = givenAll(argv, '--db-path');
@@ -214,6 +217,7 @@ async function runOnStore(
   const migrator: MigratorOptions = {
     ...migratorOptions(options, address, loaded),
     now,
+    ownsProcess,
     signal: anySignal(signal, stopper.signal),
     onEvent: (event) => {
       if (!address.postgres) handleBetweenBatches(event, handlers);

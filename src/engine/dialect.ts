@@ -261,6 +261,8 @@ export interface Dialect {
   // Throttling
   /** Settings of the pace. */
   readonly pacing: Pick<PaceSettings, 'targetBatchMs' | 'bottleneck'>;
+  /** Returns whether another process has the store open; undefined if that is unknown. */
+  isOpenElsewhere(store: Store, options: Pick<RunOptions, 'ownsProcess'>): boolean | undefined;
   /** Tables that this one is a partition of, at any depth: columns added to one of them are also added to it. */
   parentTables(store: Store, table: string): Promise<string[]>;
   /**

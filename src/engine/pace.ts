@@ -2,10 +2,8 @@
  * Computes the size of the next batch and the pause before it from the timings of earlier batches. Pure: timings in, sizes and
  * pauses out.
  *
- * A writer that finds the store locked sleeps 1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, then 100 ms between attempts, and can miss a
- * pause shorter than its current sleep. Pauses therefore depend on how long the lock was held before them.
- *
- * @see https://github.com/sqlite/sqlite/blob/master/src/main.c sqliteDefaultBusyCallback
+ * A writer that finds a file locked sleeps between its attempts, and can miss a pause shorter than its current sleep. Pauses
+ * therefore depend on how long the lock was held before them.
  */
 
 /** Settings of a pace. */
@@ -45,6 +43,8 @@ export interface BatchTiming {
   readonly lockMs: number;
   /** Whether another connection has committed since the previous batch. */
   readonly hasContention: boolean;
+  /** Whether another process has the store open; undefined if that is unknown. */
+  readonly isOpenElsewhere?: boolean | undefined;
 }
 
 /** Rows of the first batch; low because the disk may be slow. */
@@ -57,26 +57,54 @@ const MIN_ROWS = 100;
 const MAX_GROWTH = 2;
 
 /**
- * Lock time between two pauses and length of the pause, in milliseconds. For a file's lock:
- * - none: 25 of 525 ms, so an uncontended run loses less than 5%
- * - low: a writer that has waited 80 ms retries every 25 ms
- * - high: a writer that has waited 8 ms retries at 18 ms, and at 33 ms if the batch took longer
+ * Sleeps of SQLite's busy handler between two attempts, in milliseconds. The last one repeats.
+ *
+ * @see https://github.com/sqlite/sqlite/blob/master/src/main.c sqliteDefaultBusyCallback
+ */
+const BUSY_SLEEPS = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100] as const;
+
+/** Factor by which a pause exceeds a sleep, because sleeps end late. */
+const MARGIN = 1.05;
+
+/** Returns the shortest pause that no writer can miss after a file was locked for `heldMs` milliseconds. */
+export function unmissablePauseMs(heldMs: number): number {
+  let [startsAt, longest] = [0, 0];
+  for (const sleepMs of BUSY_SLEEPS) {
+    if (startsAt > heldMs) break;
+    longest = sleepMs;
+    startsAt += sleepMs;
+  }
+  return Math.ceil(longest * MARGIN);
+}
+
+/**
+ * Lock time between two pauses and length of the pause, in milliseconds. For a file's lock, without a length: the shortest that no
+ * writer can miss.
+ * - none: 25 of 525 ms, so an uncontended run loses less than 5%; a writer may miss several. Not if another process is known to
+ *   have the store open
+ * - low: a writer that has waited for up to 128 ms sleeps 25 ms, and thus waits no longer
+ * - high: a writer that has waited for up to 18 ms sleeps 10 ms, and tries again within 15 ms of a batch that took twice as long
  *
  * A server's clients are slowed down, not blocked: an uncontended run hardly pauses, one under high contention works a quarter of
  * the time.
  */
-const DUTY_CYCLES = {
+const DUTY_CYCLES: Readonly<
+  Record<
+    'lock' | 'load',
+    Record<'none' | 'low' | 'high', { readonly workMs: number; readonly pauseMs?: number }>
+  >
+> = {
   lock: {
     none: { workMs: 500, pauseMs: 25 },
-    low: { workMs: 80, pauseMs: 25 },
-    high: { workMs: 8, pauseMs: 15 },
+    low: { workMs: 110 },
+    high: { workMs: 17 },
   },
   load: {
     none: { workMs: 1000, pauseMs: 10 },
     low: { workMs: 80, pauseMs: 120 },
     high: { workMs: 60, pauseMs: 180 },
   },
-} as const;
+};
 
 /** Consecutive pauses with contention that raise it to high; without, that lower it to low and to none. */
 const [TO_HIGH, TO_LOW, TO_NONE] = [3, -4, -20] as const;
@@ -89,29 +117,31 @@ export function initialPace({ maxRows }: PaceSettings): PaceState {
 
 /** Returns the pace of the batch after one that ran at `pace` and took `timing`. */
 export function nextPace(pace: PaceState, timing: BatchTiming, settings: PaceSettings): PaceState {
-  const isFull = settings.name === 'full';
-  const { contention, streak } = isFull
-    ? { contention: 'none' as const, streak: 0 }
-    : nextContention(pace, timing);
-  const cycle = DUTY_CYCLES[settings.bottleneck][contention];
-  const targetMs = isFull ? settings.targetBatchMs : Math.min(settings.targetBatchMs, cycle.workMs);
-  const rows = fitRows(targetMs, pace.rows, timing, settings.maxRows);
+  const { targetBatchMs, maxRows, bottleneck } = settings;
   const heldMs = (pace.pauseMs > 0 ? 0 : pace.heldMs) + timing.lockMs;
-  // Pause if one more batch would exceed the lock time of the cycle.
-  const isDue = !isFull && heldMs + targetMs > cycle.workMs;
-  return { rows, pauseMs: isDue ? cycle.pauseMs : 0, contention, heldMs, streak };
+  const rowsIn = (targetMs: number): number => fitRows(targetMs, pace.rows, timing, maxRows);
+  // A process that opens the store later waits for one batch, and then for a pause.
+  if (settings.name === 'full' || timing.isOpenElsewhere === false)
+    return { rows: rowsIn(targetBatchMs), pauseMs: 0, contention: 'low', heldMs, streak: 0 };
+  const { contention, streak } = nextContention(pace, timing);
+  const { workMs, pauseMs = unmissablePauseMs(heldMs) } = DUTY_CYCLES[bottleneck][contention];
+  const targetMs = Math.min(targetBatchMs, workMs);
+  const leftMs = workMs - heldMs;
+  // The next batch would exceed the lock time of the cycle by more than half of a batch.
+  if (leftMs < targetMs / 2) return { rows: rowsIn(targetMs), pauseMs, contention, heldMs, streak };
+  const batches = Math.max(1, Math.round(leftMs / targetMs));
+  return { rows: rowsIn(leftMs / batches), pauseMs: 0, contention, heldMs, streak };
 }
 
 function nextContention(
   { contention, streak, pauseMs }: PaceState,
-  { hasContention }: BatchTiming,
+  { hasContention, isOpenElsewhere }: BatchTiming,
 ): { contention: Contention; streak: number } {
-  if (pauseMs === 0)
-    return contention === 'none' && hasContention ? { contention: 'low', streak: 0 } : { contention, streak };
+  if (contention === 'none' && (hasContention || isOpenElsewhere)) return { contention: 'low', streak: 0 };
+  if (pauseMs === 0) return { contention, streak };
   const next = hasContention ? Math.max(0, streak) + 1 : Math.min(0, streak) - 1;
-  if (contention === 'none' && hasContention) return { contention: 'low', streak: next };
   if (contention === 'low' && next >= TO_HIGH) return { contention: 'high', streak: 0 };
-  if (contention === 'low' && next <= TO_NONE) return { contention: 'none', streak: 0 };
+  if (contention === 'low' && next <= TO_NONE && !isOpenElsewhere) return { contention: 'none', streak: 0 };
   if (contention === 'high' && next <= TO_LOW) return { contention: 'low', streak: 0 };
   return { contention, streak: next };
 }

@@ -107,6 +107,8 @@ export interface RunOptions
   extends Omit<RunSettings, 'backup' | 'lockTimeoutMs' | 'allowTriggers' | 'strict' | 'onEvent'> {
   /** Whether warnings may contain messages of errors, which may quote rows. Default false. */
   readonly showValues?: boolean | undefined;
+  /** Whether this process serves the command alone, so that no other code in it writes to the store. Default false. */
+  readonly ownsProcess?: boolean | undefined;
   /** Called after each commit. */
   readonly onEvent?: ((event: RunEvent) => void) | undefined;
 }

@@ -122,7 +122,7 @@ export async function down(options: MigratorOptions, target: MigrateOptions = {}
         async run(step) {
           const { name } = step;
           options.onEvent?.({ event: 'step_started', step: name, direction: 'down' });
-          if (step.kind === 'schema') await revertSchemaStep(store, ledger, step, options.confirmed);
+          if (step.kind === 'schema') await revertSchemaStep(store, ledger, step, options);
           else if (step.kind === 'sql') await revertSqlStep(store, ledger, step);
           else if (step.kind === 'require') await store.write((tx) => ledger.in(tx).deleteStep(name));
           else {

@@ -58,6 +58,8 @@ export interface MigratorOptions extends RunSettings {
   readonly withWorkers?: WithWorkers | undefined;
   /** Whether warnings may contain messages of errors, which may quote rows. Default false. */
   readonly showValues?: boolean | undefined;
+  /** Whether this process serves the command alone, so that no other code in it writes to the store. Default false. */
+  readonly ownsProcess?: boolean | undefined;
   /** Clock of the ledger's timestamps. Default: the system's. */
   readonly now?: (() => Date) | undefined;
   /** Runs the steps of `up` and `down`. Default: an Umzug that is created if there is something to do. */

@@ -154,7 +154,7 @@ async function completeApplied(
 ): Promise<void> {
   const { session, options } = context;
   for (const step of incomplete) {
-    await applySchemaStep(session.store, session.ledger, step);
+    await applySchemaStep(session.store, session.ledger, step, options);
     recreated.push(step.name);
   }
   for (const step of backfillsOf(options.project)) {
@@ -213,8 +213,9 @@ async function applyPending(
 }
 
 async function applyStep(context: FillContext, step: Step): Promise<void> {
-  const { store, ledger } = context.session;
-  if (step.kind === 'schema') await applySchemaStep(store, ledger, step);
+  const { options, session } = context;
+  const { store, ledger } = session;
+  if (step.kind === 'schema') await applySchemaStep(store, ledger, step, options);
   else if (step.kind === 'sql') await applySqlStep(store, ledger, step);
   else if (step.kind === 'require') await applyRequireStep(context, step);
   else await fill(context, step, 'first');

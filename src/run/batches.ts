@@ -145,7 +145,9 @@ class Pacer {
    * @throws {BackfillError} `WAL_PINNED` if the WAL is at its limit and another connection reads from it for too long
    */
   async onCommit(rows: number, written?: KeyRange): Promise<void> {
-    const timing = { rows, lockMs: this.#lockMs, hasContention: this.#hasContention };
+    const { store, options } = this.#work;
+    const isOpenElsewhere = store.dialect.isOpenElsewhere(store, options);
+    const timing = { rows, lockMs: this.#lockMs, hasContention: this.#hasContention, isOpenElsewhere };
     this.#pace = nextPace(this.#pace, timing, this.#settings);
     await nextTurn();
     await this.#monitor.betweenBatches(written);

@@ -3,7 +3,8 @@ import type { Connection, Store, Transaction } from '../db/connection.js';
 import { pathExists } from '../db/file.js';
 import { identifier, isSameName, literal } from '../db/sql.js';
 import { filterEach, mapEach } from '../each.js';
-import type { Estimate } from '../engine/dialect.js';
+import type { Estimate, IndexCreation } from '../engine/dialect.js';
+import type { RunOptions } from '../engine/run-options.js';
 import {
   absentColumns,
   columnMissing,
@@ -23,6 +24,7 @@ import {
   type VersionOptions,
 } from '../steps/schema-steps.js';
 import { fingerprint, type Step } from '../steps/step.js';
+import { type DdlOptions, pausing } from './ddl-pauses.js';
 
 /**
  * Checks that a store meets the requirements of the project's config.
@@ -59,7 +61,12 @@ export type SchemaStep = Step & SchemaStepDefinition;
  * Creates the missing objects of a schema step. Columns and version row commit in one transaction with their ledger rows; each index and
  * its ledger row in a separate one, where the dialect can; the last of them also marks the step as applied. Safe to kill.
  */
-export async function applySchemaStep(store: Connection, ledger: Ledger, step: SchemaStep): Promise<void> {
+export async function applySchemaStep(
+  store: Connection,
+  ledger: Ledger,
+  step: SchemaStep,
+  options: DdlOptions = {},
+): Promise<void> {
   const startedAt = performance.now();
   const finish = (tx: Transaction) => ledger.in(tx).finishStep(step.name, performance.now() - startedAt);
   const indexes = await store.write(async (tx) => {
@@ -73,8 +80,9 @@ export async function applySchemaStep(store: Connection, ledger: Ledger, step: S
     if (plan.indexes.length === 0) await finish(tx);
     return plan.indexes;
   });
+  const afterPause = pausing(store, options);
   await mapEach(indexes, async ({ sql, creates }, i) => {
-    await store.dialect.createIndex(store, {
+    const index: IndexCreation = {
       name: creates.name,
       table: step.table,
       sql,
@@ -85,7 +93,8 @@ export async function applySchemaStep(store: Connection, ledger: Ledger, step: S
       async recordDone(tx) {
         if (i === indexes.length - 1) await finish(tx);
       },
-    });
+    };
+    await afterPause(() => store.dialect.createIndex(store, index));
   });
 }
 
@@ -204,7 +213,7 @@ export async function revertSchemaStep(
   store: Connection,
   ledger: Ledger,
   step: SchemaStep,
-  isConfirmed = false,
+  { confirmed: isConfirmed = false, ...options }: DdlOptions & Pick<RunOptions, 'confirmed'> = {},
 ): Promise<void> {
   const objects = await existingObjects(store, ledger, step);
   const rest = objects.filter(({ kind }) => kind !== 'index');
@@ -215,12 +224,14 @@ export async function revertSchemaStep(
     await refuseNewerVersion(tx, own, step, await existingObjects(tx, own, step));
     await own.beginRevert(step.name);
   });
+  const afterPause = pausing(store, options);
   for (const index of objects.filter(({ kind }) => kind === 'index')) {
     const [sql = ''] = reverseStatements(step, [index]);
     const statement = { name: index.name, table: step.table, sql };
-    await store.dialect.dropIndex(store, statement, (tx) => ledger.in(tx).removeObject(step.name, index));
+    const deleteRecord = (tx: Transaction) => ledger.in(tx).removeObject(step.name, index);
+    await afterPause(() => store.dialect.dropIndex(store, statement, deleteRecord));
   }
-  await store.write(async (tx) => {
+  const dropRest = async (tx: Transaction): Promise<void> => {
     const own = ledger.in(tx);
     const left = await existingObjects(tx, own, step);
     await refuseNewerVersion(tx, own, step, left);
@@ -230,7 +241,8 @@ export async function revertSchemaStep(
     if (version && step.version)
       await tx.project.run(deleteVersionSql(step.version, version.name, tx.dialect.operator('=')));
     await own.deleteStep(step.name);
-  });
+  };
+  await afterPause(() => store.write(dropRest));
 }
 
 type SqlStep = Step & SqlStepDefinition;

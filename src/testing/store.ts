@@ -79,7 +79,9 @@ export async function makeStore(path: string, subject: Subject, rows: readonly T
 
 const applyStep = async (path: string, step: SchemaStep): Promise<void> =>
   await withStore(optionsAt(path, []), 'write', async ({ store, ledger }) =>
-    step.kind === 'schema' ? applySchemaStep(store, ledger, step) : applySqlStep(store, ledger, step),
+    step.kind === 'schema'
+      ? applySchemaStep(store, ledger, step, { pace: 'full' })
+      : applySqlStep(store, ledger, step),
   );
 
 /** Inserts rows into a table in one transaction. */

@@ -112,6 +112,7 @@ export const POSTGRES: Dialect = {
       return await act(tx, await pass.over(tx, keys ? [keys] : []), 1);
     });
   },
+  isOpenElsewhere: () => undefined,
   rewrittenSince,
   parentTables,
   retryReason: (error) => (isPostgresError(error) ? RETRY_REASONS.get(error.code) : undefined),

@@ -23,6 +23,7 @@ import {
 } from './inspect.js';
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange } from './keys.js';
 import { loadMonitor } from './load-monitor.js';
+import { isOpenElsewhere } from './other-processes.js';
 import { checkStep, preflightDown, preflightUp, updateError } from './preflight.js';
 import { fillWindow, passOver, sliceEnds } from './reading.js';
 import { checkLedger, LEDGER_DDL } from './trust.js';
@@ -84,6 +85,7 @@ const SQLITE: Dialect = {
   fillBatch,
   revertRows,
   passOver,
+  isOpenElsewhere,
   rewrittenSince: async () => new Set(), // SQLite keeps no row versions
   parentTables: async () => [],
   retryReason: (error) => (isBusy(error) ? 'busy' : undefined), // one transaction writes at a time, so none conflict
