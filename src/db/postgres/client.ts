@@ -133,7 +133,7 @@ export class PostgresClient {
   }
 
   /**
-   * Runs one statement of ours, such as FETCH, with `path` as search path, in one round trip. Call it in a transaction: if the statement
+   * Runs one of our statements, such as FETCH, with `path` as search path, in one round trip. Call it in a transaction: if the statement
    * fails, only a rollback restores the path.
    */
   async queryAtOnce(sql: string, path: string | undefined): Promise<Result> {

@@ -122,7 +122,7 @@ export class PostgresDriver {
     );
   }
 
-  /** Runs one statement of ours in a transaction, in one round trip. */
+  /** Runs one of our statements in a transaction, in one round trip. */
   async queryAtOnce(sql: string, path: string | undefined): Promise<Result> {
     return await this.#checked(async () => await this.session.client.queryAtOnce(sql, path));
   }

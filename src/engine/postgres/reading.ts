@@ -13,7 +13,7 @@ import { isParallelWorthwhile, startThread } from '../../threads.js';
 import type { Dialect, KeyRange } from '../dialect.js';
 import type { Pass, PassElsewhere } from '../scan.js';
 import { treeBytes } from './catalog.js';
-import { keyRange } from './keys.js';
+import { keyOf, keyRange } from './keys.js';
 
 /** Maximum memory of the second thread for rows that it has already read, in MiB: less than V8's default, and as fast. */
 const YOUNG_MIB = 4;
@@ -27,7 +27,7 @@ export interface SessionThreadData extends PassElsewhere {
   /** Table that it reads. */
   readonly table: string;
   readonly lockTimeoutMs: number;
-  /** What the SQL of the first session depends on; see {@link conditionsOf}. */
+  /** Conditions that the SQL of the first session depends on; see {@link conditionsOf}. */
   readonly conditions: string;
 }
 
@@ -40,7 +40,7 @@ interface ExportedSnapshot {
   readonly mark: readonly [number, number];
 }
 
-/** What a second session needs for its part of a pass: plain data. */
+/** Plain data for the second session's part of a pass. */
 export interface SharedPass {
   readonly snapshot: ExportedSnapshot;
   readonly keys: readonly [bigint, bigint];
@@ -48,7 +48,7 @@ export interface SharedPass {
   readonly claimed: Int32Array<SharedArrayBuffer>;
 }
 
-/** Returns what the SQL of a session depends on: both sessions of a pass must have the same. */
+/** Returns the conditions that the SQL of a session depends on: both sessions of a pass must have the same. */
 export const conditionsOf = ({ path, version, canMakeFunctions }: PostgresSession): string =>
   JSON.stringify([path, version, canMakeFunctions]);
 
@@ -116,8 +116,8 @@ function startSession(data: SessionThreadData): SessionThread | undefined {
 }
 
 /**
- * Makes a pass over a table on a snapshot, then runs `act` on the same snapshot. For a large table, a thread reads some of the ranges on
- * a second session that imports the snapshot. The first session starts without it. If the second cannot be had, is sent to another
+ * Makes a pass over a table on a snapshot, then runs `act` on the same snapshot. For a large table with an integer key, a thread reads some
+ * of the ranges on a second session that imports the snapshot. The first session starts without it. If the second cannot be had, is sent to another
  * server, or fails, the first session reads everything.
  *
  * @see https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION
@@ -125,10 +125,11 @@ function startSession(data: SessionThreadData): SessionThread | undefined {
 export const passOver: Dialect['passOver'] = async (store, backfill, pass, act, parallelMinBytes) => {
   const { session, driver } = requirePostgres(store);
   const { table } = backfill;
-  const isShared =
-    pass.elsewhere && isParallelWorthwhile(await treeBytes(store, table, 'pg_table_size'), parallelMinBytes);
+  const { kind } = await keyOf(store, backfill);
+  const isLarge = async (): Promise<boolean> =>
+    isParallelWorthwhile(await treeBytes(store, table, 'pg_table_size'), parallelMinBytes);
   const thread =
-    isShared && pass.elsewhere
+    pass.elsewhere && kind === 'integer' && (await isLarge())
       ? startSession({
           ...pass.elsewhere,
           table,
@@ -158,7 +159,7 @@ async function passTogether<Found>(
   snapshot: ExportedSnapshot,
   { worker, end }: SessionThread,
 ): Promise<[Found, 1 | 2] | undefined> {
-  if (typeof first !== 'bigint' || typeof last !== 'bigint') return undefined; // texts cannot be divided by number
+  if (typeof first !== 'bigint' || typeof last !== 'bigint') return undefined;
   const shared: SharedPass = {
     snapshot,
     keys: [first, last],
