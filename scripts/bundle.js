@@ -10,6 +10,7 @@ export const ENTRIES = [
     'engine/sqlite/trial-process',
     'engine/sqlite/companion-thread',
     'engine/sqlite/pass-thread',
+    'engine/postgres/session-thread',
     'verify/scan-pass',
   ],
 ];

@@ -40,7 +40,7 @@ export interface RunSettings {
   readonly walLimitBytes?: number | undefined;
   /** Maximum wait for that reader, in milliseconds, before the run stops with `WAL_PINNED`. Default 60,000. */
   readonly walWaitMs?: number | undefined;
-  /** Minimum size of a store, in bytes, for work on a second thread. Default 64 MiB. */
+  /** Minimum size of a store, or of a PostgreSQL table, in bytes, for work on a second thread. Default 64 MiB. */
   readonly parallelMinBytes?: number | undefined;
   /** Backup of the store before a change; `false`: none. */
   readonly backup?: BackupOptions | false | undefined;

@@ -241,8 +241,7 @@ export interface Dialect {
   /**
    * Makes a pass over the table on its own snapshot, then runs `act` on the same snapshot.
    *
-   * @param parallelMinBytes size of the store from which a second thread helps, on an engine that reads in the
-   * caller's. Default 64 MiB
+   * @param parallelMinBytes size of the store, or on a server of the table, from which a second thread helps. Default 64 MiB
    */
   passOver<Found, Result>(
     store: Connection,

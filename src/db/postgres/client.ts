@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client, ClientConfig, QueryArrayConfig } from 'pg';
+import type { Client, ClientConfig, QueryArrayConfig, QueryArrayResult } from 'pg';
 import { ABORT_POLL_MS, type AbortSignalLike, throwIfAborted } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
@@ -25,6 +25,12 @@ export interface Result {
   readonly fields: readonly string[];
   readonly count: number;
 }
+
+const resultOf = ({ rows, fields, rowCount }: QueryArrayResult<unknown[]>): Result => ({
+  rows,
+  fields: fields.map((field) => field.name),
+  count: rowCount ?? 0,
+});
 
 /** Maximum time to wait for the server when closing a connection, in milliseconds. */
 const END_MS = 1000;
@@ -121,14 +127,22 @@ export class PostgresClient {
   async query(sql: string, parameters: readonly SqlValue[] = [], path?: string): Promise<Result> {
     return await this.#inPath(path, async () => {
       // The extended protocol allows only one statement.
-      const { rows, fields, rowCount } = await this.#driver.query<unknown[]>({
-        text: sql,
-        values: [...parameters],
-        rowMode: 'array',
-        types,
-        queryMode: 'extended',
-      } as QueryArrayConfig);
-      return { rows, fields: fields.map((field) => field.name), count: rowCount ?? 0 };
+      const query = { text: sql, values: [...parameters], rowMode: 'array', types, queryMode: 'extended' };
+      return resultOf(await this.#driver.query<unknown[]>(query as QueryArrayConfig));
+    });
+  }
+
+  /**
+   * Runs one of our statements, such as FETCH, with `path` as search path, in one round trip. Call it in a transaction: if the statement
+   * fails, only a rollback restores the path.
+   */
+  async queryAtOnce(sql: string, path: string | undefined): Promise<Result> {
+    const statements =
+      path === undefined ? [sql] : [`SET search_path = ${path}`, sql, `SET search_path = ${SAFE_PATH}`];
+    return await this.#inPath(undefined, async () => {
+      const query = { text: statements.join('; '), rowMode: 'array', types } as QueryArrayConfig;
+      const results = [await this.#driver.query<unknown[]>(query)].flat();
+      return resultOf(results[path === undefined ? 0 : 1] as QueryArrayResult<unknown[]>);
     });
   }
 

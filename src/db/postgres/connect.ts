@@ -131,6 +131,8 @@ const LISTS: readonly unknown[] = [...Buffer.from('EN')];
 /** Length of a message's head: its type byte and the length field. */
 const HEAD_BYTES = 5;
 
+const NO_BYTES: Buffer = Buffer.alloc(0);
+
 /**
  * Returns a function that inspects the server's messages, piece by piece, and throws at a list without a terminator before the
  * driver has all of it. It keeps only the head and the last two bytes of a message, because a server may send an error of any
@@ -139,18 +141,19 @@ const HEAD_BYTES = 5;
  * @see https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 function listGuard(): (piece: Buffer) => void {
-  let head: Buffer = Buffer.alloc(0); // start of an incomplete message head
+  let head = NO_BYTES; // start of an incomplete message head
   let leftBytes = 0; // rest of the current message's contents
-  let last: Buffer = head; // last bytes of a list
+  let last = NO_BYTES; // last bytes of a list
   let isList = false;
   return (piece) => {
     const bytes = head.length === 0 ? piece : Buffer.concat([head, piece]);
     let at = 0;
     for (;;) {
-      const contents = bytes.subarray(at, at + leftBytes);
-      at += contents.length;
-      leftBytes -= contents.length;
-      if (isList) last = Buffer.concat([last, contents.subarray(-2)]).subarray(-2);
+      const end = Math.min(at + leftBytes, bytes.length);
+      // A row is a message, so nothing is allocated for other messages.
+      if (isList) last = Buffer.concat([last, bytes.subarray(at, end).subarray(-2)]).subarray(-2);
+      leftBytes -= end - at;
+      at = end;
       // The last text ends with a zero byte, and the list with another.
       if (isList && leftBytes === 0 && (last.at(-1) !== 0 || (last.at(-2) ?? 0) !== 0))
         throw new Error('A message of the server has no end');
@@ -158,11 +161,11 @@ function listGuard(): (piece: Buffer) => void {
       isList = LISTS.includes(bytes[at]);
       leftBytes = bytes.readUInt32BE(at + 1) + 1 - HEAD_BYTES;
       if (leftBytes < 0) throw new Error('A message of the server has no end');
-      last = Buffer.alloc(0);
+      last = NO_BYTES;
       at += HEAD_BYTES;
     }
     if (leftBytes === 0) isList = false; // checked above
-    head = bytes.subarray(at);
+    head = at === bytes.length ? NO_BYTES : bytes.subarray(at);
   };
 }
 

@@ -89,7 +89,8 @@ class PathStatements implements Statements {
     try {
       for (;;) {
         isOpen = false; // a failure ends the snapshot, and with it the cursor
-        const { rows } = await this.#query(`FETCH ${FETCH_ROWS} FROM ${cursor}`);
+        this.requireTurn();
+        const { rows } = await this.driver.queryAtOnce(`FETCH ${FETCH_ROWS} FROM ${cursor}`, this.#path);
         isOpen = true;
         if (rows.length > 0) yield rows as unknown as Row[];
         if (rows.length < FETCH_ROWS) return;

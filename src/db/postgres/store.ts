@@ -116,15 +116,23 @@ export class PostgresDriver {
 
   /** Runs one statement with a search path; undefined: only built-in names. */
   async query(sql: string, parameters: readonly SqlValue[], path: string | undefined): Promise<Result> {
+    const text = await this.#asked(sql, parameters.length > 0);
+    return await this.#checked(
+      async () => await this.session.client.query(text, parameters, this.isStep ? undefined : path),
+    );
+  }
+
+  /** Runs one of our statements in a transaction, in one round trip. */
+  async queryAtOnce(sql: string, path: string | undefined): Promise<Result> {
+    return await this.#checked(async () => await this.session.client.queryAtOnce(sql, path));
+  }
+
+  async #checked(run: () => Promise<Result>): Promise<Result> {
     // Checked here because a pass over a table is many short statements. A batch is allowed to continue to its commit.
     if (this.open?.kind === 'reading')
       throwIfAborted(this.session.client.signal, msg('while reading the database'));
     try {
-      return await this.session.client.query(
-        await this.#asked(sql, parameters.length > 0),
-        parameters,
-        this.isStep ? undefined : path,
-      );
+      return await run();
     } catch (error) {
       // A snapshot has written nothing, so a new one lets the caller continue, for example to find the cause.
       const isTold = this.isAttempt && isAboutRow(error);

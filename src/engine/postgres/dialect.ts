@@ -18,6 +18,7 @@ import { createIndex, dropIndex, explainIndex, findIndex, hasIndex } from './ind
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange, rangeEnds } from './keys.js';
 import { POSTGRES_LEDGER, refuseUnsafeLedger } from './ledger.js';
 import { preflightDown, preflightUp } from './preflight.js';
+import { passOver } from './reading.js';
 import { checkRights, refuseReadOnly, refuseUnsafePath } from './rights.js';
 
 /** Lock timeout; deadlock and serialization failure, which rows that another transaction wrote cause. */
@@ -106,12 +107,7 @@ export const POSTGRES: Dialect = {
   fillWindow: async () => undefined,
   fillBatch,
   revertRows,
-  async passOver(store, backfill, pass, act) {
-    return await store.snapshotAsync(async (tx) => {
-      const keys = await keyRange(tx, backfill);
-      return await act(tx, await pass.over(tx, keys ? [keys] : []), 1);
-    });
-  },
+  passOver,
   isOpenElsewhere: () => undefined,
   rewrittenSince,
   parentTables,

@@ -27,7 +27,7 @@ interface FirstOfParts {
   readonly failure?: string;
 }
 
-/** Maximum length of a text that cannot be nested too deep, in characters; longer ones have their brackets counted. */
+/** Maximum length of a text that cannot be nested too deep, in bytes; longer ones have their brackets counted. */
 const SHALLOW_LENGTH = 2000;
 
 /** Maximum nesting that is read. */
@@ -96,10 +96,10 @@ function textSql(column: string, type = 'text'): string {
   return `CASE WHEN pg_catalog.isfinite(${column}) THEN pg_catalog.to_char(${time}, CASE WHEN ${time} ${LT} '0001-01-01' THEN '${format} BC' ELSE '${format}' END) END`;
 }
 
-/** SQL that is true for a text that must not be parsed as jsonb. */
+/** SQL that is true for a text that must not be parsed as jsonb. The cheapest tests come first: a single byte, the number of bytes. */
 const unsupportedJsonSql = (text: string): string =>
-  `(pg_catalog.strpos(${text}, '\\u') ${GT} 0 AND ${text} ${operator('~')} '\\\\u(00[0-7]|[dD][89a-fA-F])'
-      OR ${lengthSql(text)} ${GT} ${SHALLOW_LENGTH}
+  `(pg_catalog.strpos(${text}, '\\') ${GT} 0 AND pg_catalog.strpos(${text}, '\\u') ${GT} 0 AND ${text} ${operator('~')} '\\\\u(00[0-7]|[dD][89a-fA-F])'
+      OR pg_catalog.octet_length(${text}) ${GT} ${SHALLOW_LENGTH}
         AND (${lengthSql(text)} ${operator('-')} ${lengthSql(`pg_catalog.translate(${text}, '[{', '')`)}) ${GT} ${MAX_DEPTH})`;
 
 const lengthSql = (text: string): string => `pg_catalog.length(${text})`;
