@@ -88,7 +88,7 @@ export async function updateOf(store: Store, table: string): Promise<string> {
 
 /** Returns the name of an index with this table and definition, or undefined. The declared name need not match. */
 export const findIndex: Dialect['findIndex'] = async (store, step, index) => {
-  // An index names its columns, so its SQL rules it out without a look at its columns; a name in quotes can be written in several ways.
+  // An index names its columns, so its SQL rules it out before its columns are read; a name in quotes can be written in several ways.
   const names = index.columns.filter((column) => /^\w+$/.test(column)).map(foldCase);
   const isPossible = ({ sql }: { readonly sql: string }): boolean =>
     names.every((name) => normaliseSql(sql).includes(name));
