@@ -269,11 +269,7 @@ export interface Dialect {
    * transaction wrote the same rows; undefined for any other error.
    */
   retryReason(error: unknown): 'busy' | 'conflict' | undefined;
-  /**
-   * Creates the load monitor of a loop of batches.
-   *
-   * @param follow set if a second thread can read each batch again; ignored by an engine that has none
-   */
+  /** Creates the load monitor of a loop of batches. `follow` is set if a second thread can read each batch again. */
   loadMonitor(
     store: Connection,
     backfill: Backfill,
