@@ -130,7 +130,7 @@ export const RUN_OPTIONS = {
     default: 40,
     flag: '--target-batch-ms <ms>',
     help: each(FILLING, 'target duration of a batch'),
-    usual: '40 for a file, 200 for a server',
+    usual: '40 for a file, 200 for one in rollback mode or a server',
   },
   pace: {
     kind: oneOf('courteous', 'full'),

@@ -20,7 +20,7 @@ const [DUE, FAR] = [4000, 16_000];
 const definition = defineBackfill({
   table: 'items',
   key: 'id',
-  columns: { value: sql(`printf('%.*c', (SELECT 1900), 'x')`) },
+  columns: { value: sql(`printf('%.*c', (SELECT 1900 FROM items LIMIT 1), 'x')`) },
 });
 
 const withRows = (count: number, act: (own: OwnTable) => Promise<void>): Promise<void> =>

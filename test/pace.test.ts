@@ -127,7 +127,7 @@ describe('nextPace', () => {
   });
 
   it('costs a run beside nobody that it knows of less than 5%', () => {
-    const found = paces(400);
+    const found = paces(4000);
     expect(found.at(-1)?.contention).to.equal('none');
     expect(pausedShare(found.slice(100))).to.be.within(0.03, 0.05);
   });

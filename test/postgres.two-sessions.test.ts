@@ -162,8 +162,9 @@ describe('verification by two sessions', () => {
     }));
 
   it('reads all by one session where the second is refused', () =>
-    withItems(async ({ url, verify }) => {
+    withItems(async ({ client, url, verify }) => {
       const one = await verify(alone);
+      await client.query(SLOW.replace('1..500', '1..50'));
       const third = (from: Socket): void => void from.destroy();
       await withWay(url, third, async (to) => {
         const refused = await verify(helped, to);
@@ -173,8 +174,9 @@ describe('verification by two sessions', () => {
     }));
 
   it('does not wait for a second session that is not answered', () =>
-    withItems(async ({ url, verify }) => {
+    withItems(async ({ client, url, verify }) => {
       const one = await verify(alone);
+      await client.query(SLOW.replace('1..500', '1..50'));
       await withWay(
         url,
         () => undefined,

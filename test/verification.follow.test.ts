@@ -82,14 +82,18 @@ async function expectSame(
   each: (worker: Worker) => void = () => undefined,
 ) {
   const alone = await verificationOf(given, false, () => expect.fail('began a thread'));
-  let threads = 0;
-  const followed = await verificationOf(given, true, (worker) => {
-    threads += 1;
-    each(worker);
-  });
-  expect(found(followed)).to.deep.equal(found(alone));
-  if (takesOver) expect({ threads, by: followed.threads }).to.deep.equal({ threads: 1, by: 2 });
-  return followed;
+  for (let tries = 1; ; tries += 1) {
+    let threads = 0;
+    const followed = await verificationOf(given, true, (worker) => {
+      threads += 1;
+      each(worker);
+    });
+    expect(found(followed)).to.deep.equal(found(alone));
+    // On a starved machine the system may refuse a thread, or end it.
+    if (takesOver && tries === 3)
+      expect({ threads, by: followed.threads }).to.deep.equal({ threads: 1, by: 2 });
+    if (!takesOver || (threads === 1 && followed.threads === 2) || tries === 3) return followed;
+  }
 }
 
 const failedChecks = ({ checks }: Verification): string[] =>
@@ -127,10 +131,24 @@ describe('a verification during a run', () => {
     expect(failedChecks(await expectSame(given, false))).to.include('consistency');
   });
 
-  it('reads everything when a value may depend on rows of another batch', async () => {
-    const columns = { b: sql('(SELECT count(o.b) FROM items AS o WHERE o.id > 5990)') };
-    const of = defineBackfill({ table: 'items', key: 'id', columns });
-    expect(failedChecks(await expectSame({ definition: of }, false))).to.include('consistency');
+  for (const [how, value] of [
+    ['a subquery', '(SELECT count(o.b) FROM items AS o WHERE o.id > 5990)'],
+    ['a subquery on lines of its own', '(\n\tSELECT count(o.b) FROM items AS o WHERE o.id > 5990\n)'],
+    ['a view', '(1 IN late)'],
+  ] as const)
+    it(`reads everything when a value may depend on rows of another batch: ${how}`, async () => {
+      const columns = { b: sql(`CASE WHEN id > 3000 THEN 0 ELSE ${value} END`) };
+      const of = defineBackfill({ table: 'items', key: 'id', columns });
+      const ddl = `${DDL}; CREATE VIEW late AS SELECT 1 FROM items WHERE id > 5990 AND b IS NOT NULL`;
+      expect(failedChecks(await expectSame({ ddl, definition: of }, false))).to.include('consistency');
+    });
+
+  it('never takes its own thread for a program that pins the WAL', async () => {
+    const told: string[] = [];
+    const meanwhile: Meanwhile = (_, { event }) => void told.push(event);
+    const ddl = `${DDL}; UPDATE items SET kind = 'out' WHERE id BETWEEN 500 AND 5000`;
+    await expectSame({ ddl, meanwhile, extra: { walLimitBytes: 1, walWaitMs: 0 } }, true);
+    expect(told).to.not.include('wal_pinned');
   });
 
   it('reads everything when the thread ends', async () => {

@@ -45,6 +45,8 @@ export type IndexPlan = 'used' | 'usable' | 'unused';
 
 /** Watches the load around a loop of batches, checkpoints the WAL, and waits for readers or replicas. */
 export interface LoadMonitor {
+  /** Default duration of a batch, in milliseconds. */
+  readonly targetBatchMs: number;
   /** Whether other clients were active since the previous call or sample. Call it first in a batch's transaction. */
   hasContention(tx: Transaction): Promise<boolean>;
   /**
@@ -53,8 +55,8 @@ export interface LoadMonitor {
    * @param written first and last key of the batch before, if it filled rows
    */
   betweenBatches(written?: KeyRange): Promise<void>;
-  /** Releases its resources. */
-  close(): Promise<void>;
+  /** Releases its resources. `isFinished`: whether the loop has ended without an error. */
+  close(isFinished: boolean): Promise<void>;
 }
 
 /**
@@ -258,8 +260,7 @@ export interface Dialect {
   ): Promise<ReadonlySet<number>>;
 
   // Throttling
-  /** Settings of the pace. */
-  readonly pacing: Pick<PaceSettings, 'targetBatchMs' | 'bottleneck'>;
+  readonly bottleneck: PaceSettings['bottleneck'];
   /** Returns whether another process has the store open; undefined if that is unknown. */
   isOpenElsewhere(store: Store, options: Pick<RunOptions, 'ownsProcess'>): boolean | undefined;
   /** Tables that this one is a partition of, at any depth: columns added to one of them are also added to it. */

@@ -80,8 +80,7 @@ export function unmissablePauseMs(heldMs: number): number {
 /**
  * Lock time between two pauses and length of the pause, in milliseconds. For a file's lock, without a length: the shortest that no
  * writer can miss.
- * - none: 25 of 525 ms, so an uncontended run loses less than 5%; a writer may miss several. Not if another process is known to
- *   have the store open
+ * - none: 105 of 2,205 ms, so an uncontended run loses less than 5%. Not if another process is known to have the store open
  * - low: a writer that has waited for up to 128 ms sleeps 25 ms, and thus waits no longer
  * - high: a writer that has waited for up to 18 ms sleeps 10 ms, and tries again within 15 ms of a batch that took twice as long
  *
@@ -95,7 +94,7 @@ const DUTY_CYCLES: Readonly<
   >
 > = {
   lock: {
-    none: { workMs: 500, pauseMs: 25 },
+    none: { workMs: 2100 },
     low: { workMs: 110 },
     high: { workMs: 17 },
   },

@@ -38,8 +38,8 @@ export type PassMaker = (
 
 /** The same pass on another thread, over the rows of each batch, while a run writes the next ones. */
 export interface Follower {
-  /** Reads a range of keys. */
-  read(tx: Transaction, range: KeyRange): Promise<void>;
+  /** Reads a range of keys. Returns whether its findings still count: see `end`. */
+  read(tx: Transaction, range: KeyRange): Promise<boolean>;
   /** Returns what it has found, with the buffers that are moved; undefined if everything has to be read again at the end of the run. */
   end(): { readonly found: unknown; readonly transfer: readonly ArrayBuffer[] } | undefined;
 }
@@ -50,7 +50,7 @@ export type FollowerMaker = (data: unknown) => Follower;
 /** Findings of a {@link Follower}. They hold for a snapshot with the same version of the store. */
 export interface Followed {
   readonly found: unknown;
-  /** Number that changes when another connection commits, read before the first batch. */
+  /** Number that changes when another connection commits, the same in each batch. */
   readonly version: number;
   /** First and last key that it has read. */
   readonly range: readonly [first: bigint, last: bigint];
@@ -60,7 +60,7 @@ export interface Followed {
 export interface Follow {
   /** Its module exports a {@link FollowerMaker} as `makeFollower`. */
   readonly elsewhere: PassElsewhere;
-  /** Set after the last batch; undefined if no thread has followed, or another connection has committed. */
+  /** Set after the last batch; undefined if no thread has followed, or another connection has committed during the run. */
   followed: Followed | undefined;
 }
 

@@ -104,6 +104,7 @@ export async function verifyOnce(
   if (!always && !(await ledger.isUnverified(step.name))) return;
   await inStep(step, async () => {
     const how = { ...options, followed: followed.get(step) };
+    followed.delete(step); // it holds until anything else is written
     const verification = await verifyBackfill(store, ledger, step, options.project.steps, how);
     verifications.push(verification);
     const { verdict, run, threads, durationMs, checks } = verification;

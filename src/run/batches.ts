@@ -47,11 +47,13 @@ export async function withBatchEvents(work: Work, act: (loop: Loop) => Promise<v
   const { name } = backfill;
   options.onEvent?.({ event: 'batches_started', backfill: name });
   const monitor = await store.dialect.loadMonitor(store, backfill, options, follow);
+  let isFinished = false;
   try {
     await act({ ...work, pacer: new Pacer(work, monitor) });
     throwIfAborted(options.signal, msg('after the last batch of {backfill}', { backfill: name }));
+    isFinished = true;
   } finally {
-    await monitor.close();
+    await monitor.close(isFinished);
     options.onEvent?.({ event: 'batches_finished', backfill: name });
   }
 }
@@ -90,6 +92,9 @@ export async function commitBatch<Done>(
   return await withFailingRow(store, backfill, () => pacer.transaction(batch));
 }
 
+/** Minimum time between two questions who has the store open, in milliseconds, and the time as a multiple of that of an answer. */
+const [ASK_MS, ASK_FACTOR] = [100, 50];
+
 /** Paces one loop of batches by the lock time of each batch and by contention. */
 class Pacer {
   readonly #work: Work;
@@ -98,6 +103,8 @@ class Pacer {
   #pace: PaceState;
   #lockMs = 0;
   #hasContention = false;
+  #openElsewhere: boolean | undefined;
+  #askAgainAt = 0;
 
   constructor(work: Work, monitor: LoadMonitor) {
     const { options, store } = work;
@@ -106,8 +113,8 @@ class Pacer {
     this.#settings = {
       name: options.pace ?? RUN_OPTIONS.pace.default,
       maxRows: Math.min(options.batchRows ?? RUN_OPTIONS.batchRows.default, MAX_BATCH_ROWS),
-      targetBatchMs: options.targetBatchMs ?? store.dialect.pacing.targetBatchMs,
-      bottleneck: store.dialect.pacing.bottleneck,
+      targetBatchMs: options.targetBatchMs ?? monitor.targetBatchMs,
+      bottleneck: store.dialect.bottleneck,
     };
     this.#pace = initialPace(this.#settings);
   }
@@ -145,11 +152,21 @@ class Pacer {
    * @throws {BackfillError} `WAL_PINNED` if the WAL is at its limit and another connection reads from it for too long
    */
   async onCommit(rows: number, written?: KeyRange): Promise<void> {
-    const { store, options } = this.#work;
-    const isOpenElsewhere = store.dialect.isOpenElsewhere(store, options);
+    const isOpenElsewhere = this.#isOpenElsewhere();
     const timing = { rows, lockMs: this.#lockMs, hasContention: this.#hasContention, isOpenElsewhere };
     this.#pace = nextPace(this.#pace, timing, this.#settings);
     await nextTurn();
     await this.#monitor.betweenBatches(written);
+  }
+
+  /** Returns whether another process has the store open, as of some batches ago: with many locks on a machine, to find out takes long. */
+  #isOpenElsewhere(): boolean | undefined {
+    const askedAt = performance.now();
+    if (this.#settings.name === 'full' || askedAt < this.#askAgainAt) return this.#openElsewhere;
+    const { store, options } = this.#work;
+    this.#openElsewhere = store.dialect.isOpenElsewhere(store, options);
+    const answeredAt = performance.now();
+    this.#askAgainAt = answeredAt + Math.max(ASK_MS, (answeredAt - askedAt) * ASK_FACTOR);
+    return this.#openElsewhere;
   }
 }

@@ -18,7 +18,7 @@ export function pausing(store: Store, options: DdlOptions): (act: () => Promise<
   const isDue = (): boolean =>
     heldMs >= MIN_HELD_MS &&
     options.pace !== 'full' &&
-    store.dialect.pacing.bottleneck === 'lock' &&
+    store.dialect.bottleneck === 'lock' &&
     store.dialect.isOpenElsewhere(store, options) !== false;
   return async (act) => {
     if (isDue()) {

@@ -67,15 +67,10 @@ const elsewhere = (backfill: Backfill, nowMs: number): PassElsewhere | undefined
         data: { backfill, nowMs } satisfies ScanData,
       };
 
-/**
- * Returns the scan of each batch of a run, right after it. Undefined if the findings can change with a later batch, which a subquery may read.
- */
+/** Returns the scan of each batch of a run, right after it; undefined if another thread cannot make it. */
 export function followRun(backfill: Backfill, nowMs: number): Follow | undefined {
-  const expressions = [backfill.scope, ...backfill.columns.map(({ value }) => value)];
   const pass = elsewhere(backfill, nowMs);
-  return pass && !/\bselect\b/i.test(JSON.stringify(expressions))
-    ? { elsewhere: pass, followed: undefined }
-    : undefined;
+  return pass && { elsewhere: pass, followed: undefined };
 }
 
 /** Runs the same scan on some of the ranges in another thread. */
@@ -92,11 +87,12 @@ export const makeFollower: FollowerMaker = (data) => {
   let facts: ScanFacts | undefined = emptyFacts(names);
   return {
     async read(tx, range) {
-      if (!facts) return;
+      if (!facts) return false;
       const found = await scan(tx, openLedger(tx), backfill, [range], nowMs);
       // A future time may have passed at the end of the run.
       const isLasting = found.columns.every(({ timestamps }) => timestamps.future.count === 0);
       if (!mergeFacts(facts, found) || !isLasting) facts = undefined;
+      return facts !== undefined;
     },
     end: () => facts && { found: facts, transfer: lagBuffers(facts.lag) },
   };

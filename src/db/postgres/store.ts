@@ -163,7 +163,7 @@ class PostgresTransaction extends PostgresStatements implements Transaction {
     const settings = await readSettings(client);
     driver.isStep = true;
     try {
-      await client.script(`SET search_path = ${session.declaredPath}`);
+      await client.script(`SET search_path = ${session.declaredPath}; RESET jit`);
       await act();
     } finally {
       driver.isStep = false; // a failure ends the transaction, and with it the settings

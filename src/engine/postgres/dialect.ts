@@ -45,6 +45,7 @@ const loadMonitor: Dialect['loadMonitor'] = async (store, { name }, options) => 
   let sampledAt = Number.NEGATIVE_INFINITY;
   let hasContention = false;
   return {
+    targetBatchMs: 200,
     hasContention: async () => hasContention,
     async betweenBatches() {
       if (options.pace === 'full' || performance.now() - sampledAt < SAMPLE_MS) return;
@@ -79,7 +80,7 @@ export const POSTGRES: Dialect = {
   operator,
   builtIn,
   wholeTable: (name) => `${identifier(name)} AS t`,
-  pacing: { targetBatchMs: 200, bottleneck: 'load' },
+  bottleneck: 'load',
   hasTable,
   hasIndex,
   tableColumns,

@@ -18,6 +18,9 @@ import { keyOf, keyRange } from './keys.js';
 /** Maximum memory of the second thread for rows that it has already read, in MiB: less than V8's default, and as fast. */
 const YOUNG_MIB = 4;
 
+/** Minimum time to wait for the second session's last ranges, in milliseconds; else as long as the first session has read. */
+const MIN_WAIT_MS = 10_000;
+
 /** Number of ranges that two sessions claim one after another. */
 const RANGES = 64;
 
@@ -173,23 +176,27 @@ async function passTogether<Found>(
       yield range;
     }
   }
+  const startedAt = performance.now();
   const found = await over(tx, claim());
   if (claimedHere === last - first + 1n) return (await hasSnapshot(tx, snapshot)) ? [found, 1] : undefined;
-  const theirs = await ended(tx, end);
+  const theirs = await ended(tx, end, Math.max(MIN_WAIT_MS, performance.now() - startedAt));
   if (!theirs || !(await hasSnapshot(tx, snapshot))) return undefined; // the ranges it claimed are missing
   return merge(found, theirs.found as Found) ? [found, 2] : undefined;
 }
 
-/** Waits for the second session, or until the signal is aborted. */
-async function ended(store: Store, end: SessionThread['end']): ReturnType<() => SessionThread['end']> {
+/** Waits for the second session until the signal is aborted. Returns undefined if it has not ended after `waitMs` milliseconds. */
+async function ended(
+  store: Store,
+  end: SessionThread['end'],
+  waitMs: number,
+): ReturnType<() => SessionThread['end']> {
   const { signal } = requirePostgres(store).session.client;
-  let isOver = false;
-  void end.then(() => {
-    isOver = true;
-  });
-  while (!isOver) {
+  const giveUpAt = performance.now() + waitMs;
+  const none = Symbol();
+  for (;;) {
     throwIfAborted(signal, msg('while reading the database'));
-    await Promise.race([end, sleep(ABORT_POLL_MS)]);
+    const found = await Promise.race([end, sleep(ABORT_POLL_MS, none)]);
+    if (found !== none) return found;
+    if (performance.now() >= giveUpAt) return undefined;
   }
-  return await end;
 }

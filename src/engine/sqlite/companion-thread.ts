@@ -7,62 +7,73 @@ import type { CompanionData, CompanionReply, CompanionRequest, IntegerRange } fr
 import { openSqlite } from './dialect.js';
 
 /**
- * The thread of a `Companion`. It checkpoints the WAL when asked, before anything else, and reads the ranges that were written, one after
- * another, until it is asked for what it has found. Between two of them it has no transaction open, so that the WAL can restart.
+ * The thread of a `Companion`. It checkpoints the WAL when asked, before anything else, and reads what was written, in parts, until it
+ * is asked for its findings. Between two parts it has no transaction open, so that the WAL can restart.
  */
+
+/**
+ * Maximum keys of a part, which is one snapshot and takes some tenths of a second; also the maximum that is read before the end, because
+ * to start another thread for them takes longer.
+ */
+const PART_KEYS = 50_000n;
 
 const { path, follow } = workerData as CompanionData;
 const store = openSqlite(locateStore(path), { access: 'write' });
-const waiting: IntegerRange[] = [];
 let follower: Follower | undefined;
-let lastKey: bigint | undefined;
-let [isCheckpointDue, isEndDue, isWorking] = [false, false, false];
+/** Keys that were written and are not read yet. */
+let unread: IntegerRange | undefined;
+/** Requests that are due. */
+const due = new Set<Exclude<CompanionRequest, IntegerRange>>();
+let [isWorking, isPaused, isOver] = [false, false, follow === undefined];
 
 const reply = (message: CompanionReply, transfer: readonly ArrayBuffer[] = []): void =>
   parentPort?.postMessage(message, [...transfer]);
 
-async function read(range: IntegerRange): Promise<void> {
+async function readPart([first, last]: IntegerRange): Promise<void> {
   if (!follow) return;
   follower ??= ((await import(follow.module)) as { makeFollower: FollowerMaker }).makeFollower(follow.data);
-  const { read: readRange } = follower;
-  await store.snapshotAsync(async (tx) => await readRange(tx, range));
-  lastKey = range[1];
+  const { read } = follower;
+  const to = last - first < PART_KEYS ? last : first + PART_KEYS - 1n;
+  unread = [to + 1n, last < to + 1n ? to : last];
+  if (!(await store.snapshotAsync(async (tx) => await read(tx, [first, to])))) forget();
+}
+
+function forget(): void {
+  [follower, unread, isOver] = [undefined, undefined, true];
 }
 
 function end(): void {
   const ended = follower?.end();
-  const followed = ended && lastKey !== undefined ? { found: ended.found, lastKey } : undefined;
+  const followed = ended && unread ? { found: ended.found, lastKey: unread[0] - 1n } : undefined;
   reply({ followed }, ended?.transfer);
+  forget();
 }
 
-/** Keys that are read before the end: to begin another thread for fewer takes longer. */
-const FEW_KEYS = 50_000n;
-
-const areMany = ([first, ...more]: readonly IntegerRange[]): boolean =>
-  first !== undefined && (more.at(-1) ?? first)[1] - first[0] > FEW_KEYS;
+const keysIn = (range: IntegerRange | undefined): bigint => (range ? range[1] - range[0] + 1n : 0n);
 
 async function work(): Promise<void> {
   isWorking = true;
   for (; ; await nextTurn()) {
-    const [range] = waiting;
-    if (isCheckpointDue) {
+    const left = keysIn(unread);
+    if (due.delete('forget')) forget();
+    else if (due.delete('checkpoint')) {
       await checkpoint(store, 'PASSIVE');
-      isCheckpointDue = false;
       reply('checkpointed');
-    } else if (isEndDue && (!range || areMany(waiting))) {
+    } else if (due.delete('pause')) {
+      isPaused = true;
+      reply('paused');
+    } else if (due.has('end') && (left === 0n || left > PART_KEYS)) {
+      due.delete('end');
       end();
-      [isEndDue, waiting.length] = [false, 0];
-    } else if (range) {
-      waiting.shift();
-      await read(range);
-    } else break;
+    } else if (unread && left > 0n && !isPaused) await readPart(unread);
+    else break;
   }
   isWorking = false;
 }
 
 parentPort?.on('message', async (request: CompanionRequest) => {
-  if (request === 'checkpoint') isCheckpointDue = true;
-  else if (request === 'end') isEndDue = true;
-  else waiting.push(request);
+  if (typeof request === 'string') due.add(request);
+  else if (!isOver) unread = [unread ? unread[0] : request[0], request[1]];
+  if (request !== 'checkpoint' && request !== 'pause') isPaused = false;
   if (!isWorking) await work();
 });

@@ -18,12 +18,13 @@ export interface CompanionData {
   readonly follow: PassElsewhere | undefined;
 }
 
-/** A message to the thread: to checkpoint, to read a range, or to return its findings and forget the ranges that wait. */
-export type CompanionRequest = 'checkpoint' | 'end' | IntegerRange;
+/** A message to the thread: a range to read, or a request. `pause` holds until the next range. */
+export type CompanionRequest = 'checkpoint' | 'pause' | 'end' | 'forget' | IntegerRange;
 
 /** A message of the thread. */
 export type CompanionReply =
   | 'checkpointed'
+  | 'paused'
   | { readonly followed: { readonly found: unknown; readonly lastKey: bigint } | undefined };
 
 /**
@@ -48,6 +49,8 @@ export class Companion {
   #worker: Worker | undefined;
   /** Called when the worker has finished a checkpoint, or has ended. */
   #done = (): void => undefined;
+  /** Called when the worker has paused, or has ended. */
+  #paused = (): void => undefined;
   /** Called with the findings of the worker, or when it has ended. */
   #told = (_: Exclude<CompanionReply, string>['followed']): void => undefined;
   /** The checkpoint in progress. */
@@ -81,7 +84,16 @@ export class Companion {
   /** Forgets what was read: it may have changed. */
   stopFollowing(): void {
     this.#follow = undefined;
-    if (this.#range) this.#worker?.postMessage('end');
+    this.#worker?.postMessage('forget' satisfies CompanionRequest);
+  }
+
+  /** Waits until the thread has no transaction open; it resumes with the next range. */
+  async pauseFollowing(): Promise<void> {
+    if (!this.#follow || !this.#worker || this.#isInline) return;
+    await new Promise<void>((resolve) => {
+      this.#paused = resolve;
+      this.#worker?.postMessage('pause' satisfies CompanionRequest);
+    });
   }
 
   /** Ends the following, and returns what was found. */
@@ -90,7 +102,7 @@ export class Companion {
     const [firstKey] = this.#range;
     const followed = await new Promise<Exclude<CompanionReply, string>['followed']>((resolve) => {
       this.#told = resolve;
-      this.#worker?.postMessage('end');
+      this.#worker?.postMessage('end' satisfies CompanionRequest);
     });
     this.#follow = undefined;
     return followed && { found: followed.found, range: [firstKey, followed.lastKey] };
@@ -98,33 +110,29 @@ export class Companion {
 
   /** Checkpoints the WAL if enough pages are pending. Call it between two batches. */
   async checkpoint(pages: number, checkpointed: number): Promise<void> {
-    if (pages - checkpointed >= CHECKPOINT_PAGES) this.#begin();
-    if (this.#isInline) await this.drain();
-    else if (pages >= WAIT_PAGES) await this.#checkpointAll();
+    if (pages - checkpointed >= CHECKPOINT_PAGES) void this.#begin();
+    if (this.#isInline) await this.#move;
+    else if (pages >= WAIT_PAGES) await this.checkpointAll();
   }
 
-  /** Waits for the checkpoint in progress. */
-  async drain(): Promise<void> {
+  /** Also checkpoints what was written during a checkpoint. */
+  async checkpointAll(): Promise<void> {
     await this.#move;
+    await this.#begin();
   }
 
   /** Checkpoints, ends the worker and waits for it: its connection must not be the last one to close. */
   async close(): Promise<void> {
-    if (this.#worker && !this.#isInline) await this.#checkpointAll(); // else the next COMMIT would checkpoint the rest
+    if (this.#worker && !this.#isInline) await this.checkpointAll(); // else the next COMMIT would checkpoint the rest
     await this.#worker?.terminate();
   }
 
-  /** Also checkpoints what was written during a checkpoint. */
-  async #checkpointAll(): Promise<void> {
-    await this.drain();
-    this.#begin();
-    await this.drain();
-  }
-
-  #begin(): void {
+  /** Begins a checkpoint, unless there is one in progress. */
+  #begin(): Promise<void> {
     this.#move ??= this.#make().finally(() => {
       this.#move = undefined;
     });
+    return this.#move;
   }
 
   async #make(): Promise<void> {
@@ -152,11 +160,13 @@ export class Companion {
       ?.on('error', () => undefined)
       .on('message', (message: CompanionReply) => {
         if (message === 'checkpointed') this.#done();
+        else if (message === 'paused') this.#paused();
         else this.#told(message.followed);
       })
       .on('exit', () => {
         this.#isInline = true;
         this.#done();
+        this.#paused();
         this.#told(undefined);
       });
     this.#isInline = this.#worker === undefined;

@@ -5,7 +5,6 @@ import { identifier } from '../../db/sql.js';
 import { isBusy } from '../../db/sqlite/connection.js';
 import { SqliteStore } from '../../db/sqlite/store.js';
 import { LEDGER_DROP } from '../../ledger/tables.js';
-import { RUN_OPTIONS } from '../../option-table.js';
 import { networkWarnings } from '../../safety/disk.js';
 import { acquireLock, readLockState } from '../../safety/run-lock.js';
 import type { Dialect } from '../dialect.js';
@@ -45,7 +44,7 @@ const SQLITE: Dialect = {
   builtIn: (name) => name,
   // Through an index, each row would be looked up in the table separately for its scope.
   wholeTable: (name) => `${identifier(name)} AS t NOT INDEXED`,
-  pacing: { targetBatchMs: RUN_OPTIONS.targetBatchMs.default, bottleneck: 'lock' },
+  bottleneck: 'lock',
   hasTable,
   hasIndex,
   tableColumns,

@@ -9,22 +9,32 @@ import { RUN_OPTIONS } from '../../option-table.js';
 import type { Backfill } from '../../steps/define.js';
 import { isParallelWorthwhile } from '../../threads.js';
 import type { Dialect } from '../dialect.js';
+import { rowSql } from '../rows.js';
 import type { RunOptions } from '../run-options.js';
 import { Companion } from './companion.js';
+import { derive } from './derive.js';
+
+/**
+ * Duration of a batch in rollback mode, where each COMMIT syncs the journal and the store, in milliseconds. An application is not
+ * blocked for so long.
+ */
+const ROLLBACK_BATCH_MS = 200;
 
 /** Time between two checks whether a reader still pins the WAL, in milliseconds. */
 const WAL_POLL_MS = 250;
 
 /**
  * Creates the load monitor of a loop of batches. It detects other writers by `data_version`, and checkpoints the WAL between two
- * batches, when no writer waits for the lock. A spare thread follows, unless a trigger may change the rows of an earlier batch.
+ * batches, when no writer waits for the lock. A spare thread follows, unless a later batch can change what an earlier one derives or holds.
  */
 export const loadMonitor: Dialect['loadMonitor'] = async (store, backfill, options, follow) => {
   const sqlite = requireSqlite(store);
   // In rollback mode even a checkpoint that does nothing would wait for a writer.
   const { bytes, pageBytes } = await store.size();
   const isFollowable =
-    isParallelWorthwhile(bytes, options.parallelMinBytes) && !(await hasTriggers(store, backfill));
+    isParallelWorthwhile(bytes, options.parallelMinBytes) &&
+    !(await hasTriggers(store, backfill)) &&
+    (await readsOwnRows(store, backfill));
   const pass = isFollowable ? follow?.elsewhere : undefined;
   if (follow) follow.followed = undefined; // this run may change what was read of an earlier one
   const companion =
@@ -34,7 +44,9 @@ export const loadMonitor: Dialect['loadMonitor'] = async (store, backfill, optio
   // Inside a COMMIT, checkpoint time would count as lock time, though SQLite has released the lock by then.
   await setAutoCheckpoint(store, 0);
   let version: number | undefined;
+  const isSyncCostly = companion === undefined && options.ownsProcess;
   return {
+    targetBatchMs: isSyncCostly ? ROLLBACK_BATCH_MS : RUN_OPTIONS.targetBatchMs.default,
     async hasContention(tx) {
       const found = await dataVersion(tx);
       const hasContention = version !== undefined && found !== version;
@@ -49,14 +61,19 @@ export const loadMonitor: Dialect['loadMonitor'] = async (store, backfill, optio
       await companion.checkpoint(pages, checkpointed);
       const walBytes = pages * pageBytes;
       if (walBytes < (options.walLimitBytes ?? RUN_OPTIONS.walLimitBytes.default)) return;
-      await companion.drain(); // two checkpoints at a time would block each other
+      await companion.pauseFollowing(); // else its read would block the restart, as a checkpoint would
+      await companion.checkpointAll();
       await waitForWal(store, backfill, options, walBytes);
     },
-    async close() {
-      const followed = await companion?.endFollowing();
-      if (follow && followed && version !== undefined) follow.followed = { ...followed, version };
-      await companion?.close();
-      await setAutoCheckpoint(store, CHECKPOINT_PAGES);
+    async close(isFinished) {
+      try {
+        if (!isFinished) companion?.stopFollowing();
+        const followed = await companion?.endFollowing();
+        if (follow && followed && version !== undefined) follow.followed = { ...followed, version };
+        await companion?.close();
+      } finally {
+        await setAutoCheckpoint(store, CHECKPOINT_PAGES);
+      }
     },
   };
 };
@@ -64,6 +81,15 @@ export const loadMonitor: Dialect['loadMonitor'] = async (store, backfill, optio
 async function hasTriggers(store: Store, { table, columns }: Backfill): Promise<boolean> {
   const names = columns.map(({ name }) => name);
   return (await store.dialect.updateTriggers(store, table, names)).length > 0;
+}
+
+/** Whether each row is derived from its own columns alone: a subquery or a view could read rows of another batch. */
+async function readsOwnRows(store: Store, backfill: Backfill): Promise<boolean> {
+  const { select } = await derive(store, backfill);
+  const { inScope } = await rowSql(store, backfill);
+  const sql = select({ from: store.dialect.wholeTable(backfill.table), where: inScope });
+  const program = await store.all<{ opcode: string }>(`EXPLAIN ${sql}`);
+  return program.filter(({ opcode }) => /^(?:OpenRead|ReopenIdx|VOpen)$/.test(opcode)).length === 1;
 }
 
 async function waitForWal(
