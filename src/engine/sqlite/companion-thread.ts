@@ -24,7 +24,7 @@ let follower: Follower | undefined;
 let unread: IntegerRange | undefined;
 /** Requests that are due. */
 const due = new Set<Exclude<CompanionRequest, IntegerRange>>();
-let [isWorking, isPaused, isOver] = [false, false, follow === undefined];
+let [isWorking, isOver] = [false, follow === undefined];
 
 const reply = (message: CompanionReply, transfer: readonly ArrayBuffer[] = []): void =>
   parentPort?.postMessage(message, [...transfer]);
@@ -59,13 +59,10 @@ async function work(): Promise<void> {
     else if (due.delete('checkpoint')) {
       await checkpoint(store, 'PASSIVE');
       reply('checkpointed');
-    } else if (due.delete('pause')) {
-      isPaused = true;
-      reply('paused');
     } else if (due.has('end') && (left === 0n || left > PART_KEYS)) {
       due.delete('end');
       end();
-    } else if (unread && left > 0n && !isPaused) await readPart(unread);
+    } else if (unread && left > 0n) await readPart(unread);
     else break;
   }
   isWorking = false;
@@ -74,6 +71,5 @@ async function work(): Promise<void> {
 parentPort?.on('message', async (request: CompanionRequest) => {
   if (typeof request === 'string') due.add(request);
   else if (!isOver) unread = [unread ? unread[0] : request[0], request[1]];
-  if (request !== 'checkpoint' && request !== 'pause') isPaused = false;
   if (!isWorking) await work();
 });

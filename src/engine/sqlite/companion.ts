@@ -18,13 +18,12 @@ export interface CompanionData {
   readonly follow: PassElsewhere | undefined;
 }
 
-/** A message to the thread: a range to read, or a request. `pause` holds until the next range. */
-export type CompanionRequest = 'checkpoint' | 'pause' | 'end' | 'forget' | IntegerRange;
+/** A message to the thread: a range to read, or a request. */
+export type CompanionRequest = 'checkpoint' | 'end' | 'forget' | IntegerRange;
 
 /** A message of the thread. */
 export type CompanionReply =
   | 'checkpointed'
-  | 'paused'
   | { readonly followed: { readonly found: unknown; readonly lastKey: bigint } | undefined };
 
 /**
@@ -49,8 +48,6 @@ export class Companion {
   #worker: Worker | undefined;
   /** Called when the worker has finished a checkpoint, or has ended. */
   #done = (): void => undefined;
-  /** Called when the worker has paused, or has ended. */
-  #paused = (): void => undefined;
   /** Called with the findings of the worker, or when it has ended. */
   #told = (_: Exclude<CompanionReply, string>['followed']): void => undefined;
   /** The checkpoint in progress. */
@@ -85,15 +82,6 @@ export class Companion {
   stopFollowing(): void {
     this.#follow = undefined;
     this.#worker?.postMessage('forget' satisfies CompanionRequest);
-  }
-
-  /** Waits until the thread has no transaction open; it resumes with the next range. */
-  async pauseFollowing(): Promise<void> {
-    if (!this.#follow || !this.#worker || this.#isInline) return;
-    await new Promise<void>((resolve) => {
-      this.#paused = resolve;
-      this.#worker?.postMessage('pause' satisfies CompanionRequest);
-    });
   }
 
   /** Ends the following, and returns what was found. */
@@ -160,13 +148,11 @@ export class Companion {
       ?.on('error', () => undefined)
       .on('message', (message: CompanionReply) => {
         if (message === 'checkpointed') this.#done();
-        else if (message === 'paused') this.#paused();
         else this.#told(message.followed);
       })
       .on('exit', () => {
         this.#isInline = true;
         this.#done();
-        this.#paused();
         this.#told(undefined);
       });
     this.#isInline = this.#worker === undefined;

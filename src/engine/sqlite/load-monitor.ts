@@ -61,7 +61,7 @@ export const loadMonitor: Dialect['loadMonitor'] = async (store, backfill, optio
       await companion.checkpoint(pages, checkpointed);
       const walBytes = pages * pageBytes;
       if (walBytes < (options.walLimitBytes ?? RUN_OPTIONS.walLimitBytes.default)) return;
-      await companion.pauseFollowing(); // else its read would block the restart, as a checkpoint would
+      // While a checkpoint is in progress, or a snapshot of the companion is older than the last one, the WAL cannot restart.
       await companion.checkpointAll();
       await waitForWal(store, backfill, options, walBytes);
     },
