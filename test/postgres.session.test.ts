@@ -214,7 +214,7 @@ describe('the name that a server knows our sessions by', () => {
           `${url}?application_name=agentos`,
           { '001-told': told },
           {
-            batchRows: 10,
+            batchRows: 1, // so many batches that it pauses again and again
             pace: 'courteous',
             onEvent: (event: { readonly event: string; readonly pauseMs?: number }) => {
               if (event.event === 'throttled') pauses.push(event.pauseMs ?? 0);
