@@ -80,6 +80,7 @@ export class Companion {
 
   /** Forgets what was read: it may have changed. */
   stopFollowing(): void {
+    if (!this.#follow) return;
     this.#follow = undefined;
     this.#worker?.postMessage('forget' satisfies CompanionRequest);
   }
