@@ -2,6 +2,9 @@ import { availableParallelism } from 'node:os';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { RUN_OPTIONS } from './option-table.js';
 
+/** Maximum memory of a second thread for rows that it has already read, in MiB: less than V8's default, and as fast. */
+export const YOUNG_MIB = 4;
+
 /** Whether a second thread is worthwhile for a store of this size: never on a single processor. */
 export const isParallelWorthwhile = (
   storeBytes: number,

@@ -260,6 +260,7 @@ export interface Dialect {
   ): Promise<ReadonlySet<number>>;
 
   // Throttling
+  /** The resource that a batch makes other clients wait for. */
   readonly bottleneck: PaceSettings['bottleneck'];
   /** Returns whether another process has the store open; undefined if that is unknown. */
   isOpenElsewhere(store: Store, options: Pick<RunOptions, 'ownsProcess'>): boolean | undefined;

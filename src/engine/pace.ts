@@ -66,7 +66,7 @@ const BUSY_SLEEPS = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100] as const;
 /** Factor by which a pause exceeds a sleep, because sleeps end late. */
 const MARGIN = 1.05;
 
-/** Returns the shortest pause that no writer can miss after a file was locked for `heldMs` milliseconds. */
+/** Returns the shortest pause that a single waiting writer cannot miss after a file was locked for `heldMs` milliseconds. */
 export function unmissablePauseMs(heldMs: number): number {
   let [startsAt, longest] = [0, 0];
   for (const sleepMs of BUSY_SLEEPS) {
@@ -119,7 +119,7 @@ export function nextPace(pace: PaceState, timing: BatchTiming, settings: PaceSet
   const { targetBatchMs, maxRows, bottleneck } = settings;
   const heldMs = (pace.pauseMs > 0 ? 0 : pace.heldMs) + timing.lockMs;
   const rowsIn = (targetMs: number): number => fitRows(targetMs, pace.rows, timing, maxRows);
-  // A process that opens the store later waits for one batch, and then for a pause.
+  // A process that opens the store later waits until that is noticed, and then for a pause.
   if (settings.name === 'full' || timing.isOpenElsewhere === false)
     return { rows: rowsIn(targetBatchMs), pauseMs: 0, contention: 'low', heldMs, streak: 0 };
   const { contention, streak } = nextContention(pace, timing);

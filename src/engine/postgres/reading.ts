@@ -9,14 +9,11 @@ import type { PostgresSession } from '../../db/postgres/session.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { isPostgresError } from '../../engine-errors.js';
 import { msg } from '../../messages/message.js';
-import { isParallelWorthwhile, startThread } from '../../threads.js';
+import { isParallelWorthwhile, startThread, YOUNG_MIB } from '../../threads.js';
 import type { Dialect, KeyRange } from '../dialect.js';
 import type { Pass, PassElsewhere } from '../scan.js';
 import { treeBytes } from './catalog.js';
 import { keyOf, keyRange } from './keys.js';
-
-/** Maximum memory of the second thread for rows that it has already read, in MiB: less than V8's default, and as fast. */
-const YOUNG_MIB = 4;
 
 /** Minimum time to wait for the second session's last ranges, in milliseconds; else as long as the first session has read. */
 const MIN_WAIT_MS = 10_000;

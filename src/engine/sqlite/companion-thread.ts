@@ -34,7 +34,7 @@ async function readPart([first, last]: IntegerRange): Promise<void> {
   follower ??= ((await import(follow.module)) as { makeFollower: FollowerMaker }).makeFollower(follow.data);
   const { read } = follower;
   const to = last - first < PART_KEYS ? last : first + PART_KEYS - 1n;
-  unread = [to + 1n, last < to + 1n ? to : last];
+  unread = [to + 1n, last];
   if (!(await store.snapshotAsync(async (tx) => await read(tx, [first, to])))) forget();
 }
 

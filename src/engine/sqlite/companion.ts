@@ -2,10 +2,9 @@ import type { Worker } from 'node:worker_threads';
 import { checkpoint } from '../../db/sqlite/connection.js';
 import type { SqliteStatements } from '../../db/sqlite/statements.js';
 import { CHECKPOINT_PAGES } from '../../db/sqlite/store.js';
-import { isParallelWorthwhile, startThread } from '../../threads.js';
+import { isParallelWorthwhile, startThread, YOUNG_MIB } from '../../threads.js';
 import type { KeyRange } from '../dialect.js';
 import type { Followed, PassElsewhere } from '../scan.js';
-import { YOUNG_MIB } from './reading.js';
 
 /** First and last key of an interval of integers. */
 export type IntegerRange = Followed['range'];

@@ -17,9 +17,10 @@ const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
  */
 export const isOpenElsewhere: Dialect['isOpenElsewhere'] = (store, { ownsProcess = false }) => {
   if (!ownsProcess || process.platform !== 'linux') return undefined;
+  const { path } = requireSqlite(store).files;
   try {
     if (readlinkSync('/proc/self/ns/pid') !== FIRST_PID_NAMESPACE) return undefined;
-    const holders = lockHolders(`${requireSqlite(store).files.path}-shm`);
+    const holders = lockHolders(`${path}-shm`);
     return holders.has(process.pid) ? holders.size > 1 : undefined;
   } catch {
     return undefined; // no -shm, or no right to read the list

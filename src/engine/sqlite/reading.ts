@@ -5,15 +5,12 @@ import { dataVersion, isBusy, withoutWaiting } from '../../db/sqlite/connection.
 import { requireSqlite } from '../../db/sqlite/statements.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
-import { isParallelWorthwhile, startThread } from '../../threads.js';
+import { isParallelWorthwhile, startThread, YOUNG_MIB } from '../../threads.js';
 import type { Dialect, KeyRange } from '../dialect.js';
 import { dueSql, rowSql } from '../rows.js';
 import type { Pass, PassElsewhere } from '../scan.js';
 import type { IntegerRange } from './companion.js';
 import { afterKeySql, keyOf, keyRange } from './keys.js';
-
-/** Maximum memory of the second thread for rows that it has already read, in MiB: less than V8's default, and as fast. */
-export const YOUNG_MIB = 4;
 
 /** Number of ranges into which keys are cut for two threads, which claim them one after another. */
 const RANGES = 64n;
