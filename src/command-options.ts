@@ -119,7 +119,11 @@ export const COMMAND_OPTIONS = {
   postgres: {
     kind: BOOLEAN,
     flag: '--postgres',
-    help: each(ON_STORE, 'read the URL of that database from DATABASE_URL'),
+    help: {
+      ...each(ON_STORE, 'read the URL of that database from DATABASE_URL'),
+      lint: 'the steps are for PostgreSQL',
+    },
+    conflicts: { lint: ['sqlite', 'dbPath'] },
     isSingle: true,
   },
   concurrency: {

@@ -22,8 +22,8 @@ export interface ProjectLintOptions extends LintOptions, TrustsCode {}
  * for (const { file, rule, message } of findings) console.error(`${file}: ${rule}: ${message}`);
  */
 export async function lint(options: ProjectLintOptions = {}): Promise<LintResult> {
-  const { sqlite, trustConfig } = COMMAND_OPTIONS;
-  checkOptions(options, { sqlite, trustConfig }, 'lint()', 'USAGE', ['folder', 'path', 'only']);
+  const { sqlite, postgres, trustConfig } = COMMAND_OPTIONS;
+  checkOptions(options, { sqlite, postgres, trustConfig }, 'lint()', 'USAGE', ['folder', 'path', 'only']);
   const { folder = process.cwd(), trustConfig: isTrusted, ...how } = options;
   const { steps } = await loadProject(folder, { trustConfig: isTrusted });
   return await lintSteps(steps, { ...how, folder });

@@ -11,6 +11,16 @@ import { BAD_DISABLE, disablesIn, filesOf } from './disables.js';
 import { type LintHit, type LintRule, parseStep, type RuleContext, storeFacts } from './parsed-step.js';
 import { dataChangeInSqlStep, indexOnLargeTable, tableRebuild } from './rules/locks.js';
 import { newerSqlite } from './rules/newer-sqlite.js';
+import {
+  blockingIndex,
+  blockingRewrite,
+  cascade,
+  concurrentlyInStep,
+  explicitLock,
+  scanUnderLock,
+  typeChange,
+  volatileDefault,
+} from './rules/postgres.js';
 import { conditionalCreate, downMissing, notReversible } from './rules/reversibility.js';
 import {
   dropTableCascade,
@@ -21,8 +31,8 @@ import {
   uniqueIndexOnRows,
 } from './rules/schema-changes.js';
 
-/** All rules, in the order of their findings. docs/lint.md has a section for each. */
-const RULES: readonly LintRule[] = [
+/** Rules of each engine, in the order of their findings. docs/lint.md has a section for each. */
+const SQLITE_RULES: readonly LintRule[] = [
   tableRebuild,
   indexOnLargeTable,
   dataChangeInSqlStep,
@@ -37,11 +47,19 @@ const RULES: readonly LintRule[] = [
   stringType,
   newerSqlite,
 ];
+const POSTGRES_RULES: readonly LintRule[] = [
+  ...[blockingRewrite, blockingIndex, concurrentlyInStep, typeChange, volatileDefault, scanUnderLock],
+  ...[explicitLock, dataChangeInSqlStep, notNullWithoutDefault, uniqueIndexOnRows],
+  ...[downMissing, notReversible, conditionalCreate, cascade, renameInUse],
+];
+const NAMES = [...SQLITE_RULES, ...POSTGRES_RULES].map(({ name }) => name);
 
 /** Options of {@link lint}. */
 export interface LintOptions {
   /** Steps to check, by name or by path of their file. Default, also if empty: all. */
   readonly only?: readonly string[];
+  /** Whether the steps are for PostgreSQL. Default false: for SQLite. */
+  readonly postgres?: boolean | undefined;
   /** Path of a store whose sizes are taken into account. Default: none. */
   readonly path?: string | undefined;
   /** Oldest SQLite that must run the steps, such as `3.35`. Default: that of this process. */
@@ -83,10 +101,13 @@ type StepWithFiles = ReturnType<typeof withFiles>;
  * Finds unsafe parts of migration steps: long locks, lost data, statements that fail if a table has rows.
  *
  * @param steps all steps of a project
- * @throws {BackfillError} `STEP_UNKNOWN` if `only` names an unknown step; a `STORE_…` code if the store cannot be read
+ * @throws {BackfillError} `STEP_UNKNOWN` if `only` names an unknown step; `USAGE` if an option is not for the engine; a `STORE_…` code if the
+ * store cannot be read
  */
 export async function lint(steps: readonly Step[], options: LintOptions = {}): Promise<LintResult> {
-  const { only = [], path, sqlite = libraryVersion(), folder = process.cwd() } = options;
+  const { only = [], postgres = false, path, sqlite = libraryVersion(), folder = process.cwd() } = options;
+  if (postgres) refuseOther(options);
+  const engine = postgres ? 'PostgreSQL' : 'SQLite';
   const all = steps.map(withFiles);
   const wanted = only.map((name) => findStep(all, name, folder));
   const chosen = only.length === 0 ? all : all.filter((one) => wanted.includes(one));
@@ -94,13 +115,23 @@ export async function lint(steps: readonly Step[], options: LintOptions = {}): P
     steps: chosen.map(({ step }) => step.name),
     findings: await flatMapEach(chosen, async (one) => await findingsOf(one, context, folder)),
   });
-  if (path === undefined) return await lintAll({ sqlite, store: undefined });
+  if (path === undefined) return await lintAll({ engine, sqlite, store: undefined });
   const store = openSqlite(locateStore(path), { access: 'read' });
   try {
-    return await store.snapshot(async (tx) => await lintAll({ sqlite, store: storeFacts(tx) }));
+    return await store.snapshot(async (tx) => await lintAll({ engine, sqlite, store: storeFacts(tx) }));
   } finally {
     await store.close();
   }
+}
+
+/** Refuses options that are for SQLite. */
+function refuseOther({ path, sqlite }: LintOptions): void {
+  if (path === undefined && sqlite === undefined) return;
+  throw new BackfillError(
+    'USAGE',
+    msg('{option} is for steps on SQLite', { option: path === undefined ? 'sqlite' : 'path' }),
+    msg('Remove it, or `postgres`'),
+  );
 }
 
 /** Returns the step with this name or file. */
@@ -125,10 +156,8 @@ async function findingsOf(
   folder: string,
 ): Promise<Finding[]> {
   const texts = files.all.map((path) => readFileSync(path, 'utf8'));
-  const { rules: silent, bad } = disablesIn(
-    texts,
-    RULES.map(({ name }) => name),
-  );
+  const { rules: silent, bad } = disablesIn(texts, NAMES);
+  const rules = context.engine === 'SQLite' ? SQLITE_RULES : POSTGRES_RULES;
   const file = relative(folder, files.file);
   const asFinding =
     (rule: string) =>
@@ -146,7 +175,7 @@ async function findingsOf(
       );
   const linted = parseStep(step);
   const found = await flatMapEach(
-    RULES.filter(({ name }) => !silent.has(name)),
+    rules.filter(({ name }) => !silent.has(name)),
     async ({ name, check }) => (await check(linted, context)).map(asFinding(name)),
   );
   return [...bad.map(asFinding(BAD_DISABLE)), ...found];

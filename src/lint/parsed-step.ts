@@ -12,9 +12,11 @@ export type ParsedStep = ReturnType<typeof parseStep>;
 
 /** Facts besides the step. */
 export interface RuleContext {
+  /** Engine that the steps are for. */
+  readonly engine: 'SQLite' | 'PostgreSQL';
   /** Oldest SQLite that must run the steps, such as `3.35`. */
   readonly sqlite: string;
-  /** Facts about the store, if one was passed. */
+  /** Facts about the store, if one was passed; only for SQLite. */
   readonly store: StoreFacts | undefined;
 }
 
@@ -70,7 +72,7 @@ export const eachStatement = (
 /** Parses the SQL of a step. */
 export function parseStep(step: Step) {
   const isSql = step.kind === 'sql';
-  const up = isSql ? step.up.map(readStatement) : [];
+  const up = isSql ? step.up.flatMap(readStatement) : [];
   const created = up.flatMap(({ operation }) =>
     operation.kind === 'create-table' && !operation.isConditional ? [operation.name] : [],
   );
@@ -79,9 +81,9 @@ export function parseStep(step: Step) {
     /** Statements of a SQL step's `up`; empty for other steps. */
     up,
     /** Statements of its `down`; undefined if a SQL step has none. */
-    down: isSql ? step.down?.map(readStatement) : [],
+    down: isSql ? step.down?.flatMap(readStatement) : [],
     /** Conditions, and queries of checks. */
-    otherSql: otherSqlOf(step).map(readStatement),
+    otherSql: otherSqlOf(step).flatMap(readStatement),
     /** Tables that `up` creates, which therefore have no rows of the application. */
     createdTables: new Set(created),
   };

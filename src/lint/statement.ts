@@ -1,80 +1,5 @@
-import { foldCase, writtenTokens } from '../db/sql.js';
-
-/** A token of SQL, other than white space and comments. */
-export interface Token {
-  /** `word`: a keyword or a bare name; `name`: a name in quotes; `text`: a text or a BLOB in single quotes. */
-  readonly kind: 'word' | 'name' | 'text' | 'number' | 'operator';
-  /** A word in upper case, a name without its quotes, any other token unchanged. */
-  readonly text: string;
-  /** The token as written. */
-  readonly raw: string;
-  /** Number of parentheses around it. A parenthesis is outside its own pair. */
-  readonly depth: number;
-}
-
-/** Kinds of tokens by their first characters; any other is a word. */
-const KINDS = [
-  ['text', /^x?'/i],
-  ['name', /^["`[]/],
-  ['number', /^\.?[0-9]/],
-  ['operator', /^[^\p{L}\p{N}_$]/u],
-] as const;
-
-/**
- * Splits SQL into tokens, as SQLite does.
- *
- * @see https://www.sqlite.org/lang_keywords.html, https://www.sqlite.org/lang_comment.html
- */
-export function tokensOf(sql: string): Token[] {
-  const tokens: Token[] = [];
-  let depth = 0;
-  for (const raw of writtenTokens(sql)) {
-    const [kind] = KINDS.find(([, start]) => start.test(raw)) ?? ['word' as const];
-    if (raw === ')') depth -= 1;
-    tokens.push({ kind, text: textOf(kind, raw), raw, depth });
-    if (raw === '(') depth += 1;
-  }
-  return tokens;
-}
-
-function textOf(kind: Token['kind'], raw: string): string {
-  if (kind === 'word') return raw.toUpperCase();
-  if (kind !== 'name') return raw;
-  const [quote = ''] = raw;
-  const inner = raw.slice(1, -1);
-  return quote === '[' ? inner : inner.replaceAll(quote + quote, quote);
-}
-
-/** Checks whether a token is this keyword or operator. */
-export const isToken = (token: Token | undefined, text: string): boolean =>
-  token?.text === text && (token.kind === 'word' || token.kind === 'operator');
-
-/**
- * Returns the position of the first sequence of keywords and operators, or -1.
- *
- * @param sequence separated by spaces, such as `ON CONFLICT`
- * @param depth depth of its first token. Default: any
- */
-export function indexOfSequence(tokens: readonly Token[], sequence: string, depth?: number): number {
-  const words = sequence.split(' ');
-  return tokens.findIndex(
-    (token, at) =>
-      (depth === undefined || token.depth === depth) &&
-      words.every((word, i) => isToken(tokens[at + i], word)),
-  );
-}
-
-/** Checks whether there is such a sequence. See {@link indexOfSequence}. */
-export const hasSequence = (tokens: readonly Token[], sequence: string, depth?: number): boolean =>
-  indexOfSequence(tokens, sequence, depth) >= 0;
-
-/** Returns the name in a token, or undefined. SQLite accepts a text as a name, too. */
-export function nameOf(token: Token | undefined): string | undefined {
-  if (token === undefined) return undefined;
-  if (token.kind === 'word') return token.raw;
-  if (token.kind === 'name') return token.text;
-  return token.kind === 'text' ? token.raw.slice(1, -1).replaceAll("''", "'") : undefined;
-}
+import { foldCase } from '../db/sql.js';
+import { hasSequence, indexOfSequence, isToken, nameOf, type Token, tokensOf } from './tokens.js';
 
 /** The effect of a statement, as far as rules need it. Names are in folded case. */
 export type Operation =
@@ -92,6 +17,8 @@ export type Operation =
       readonly isUnique: boolean;
       readonly isPartial: boolean;
       readonly isConditional: boolean;
+      /** Whether it has CONCURRENTLY. */
+      readonly isConcurrent: boolean;
       /** First indexed column; undefined for an expression. */
       readonly column: string | undefined;
     }
@@ -105,7 +32,25 @@ export type Operation =
     }
   | { readonly kind: 'drop-column' | 'rename-column'; readonly table: string; readonly name: string }
   | { readonly kind: 'rename-table'; readonly table: string; readonly to: string }
-  | { readonly kind: 'drop'; readonly what: string; readonly name: string }
+  | {
+      readonly kind: 'alter-column';
+      readonly table: string;
+      readonly name: string;
+      /** The change, such as `TYPE text`, `SET NOT NULL`. */
+      readonly rest: readonly Token[];
+    }
+  | { readonly kind: 'add-constraint'; readonly table: string; readonly rest: readonly Token[] }
+  | {
+      readonly kind: 'drop';
+      readonly what: string;
+      readonly name: string;
+      readonly isConcurrent: boolean;
+      readonly isCascade: boolean;
+    }
+  | { readonly kind: 'truncate'; readonly table: string; readonly isCascade: boolean }
+  /** Copies or sorts a whole table or its indexes: CLUSTER, REINDEX, REFRESH MATERIALIZED VIEW, SET LOGGED. */
+  | { readonly kind: 'rewrite'; readonly name: string; readonly isConcurrent: boolean }
+  | { readonly kind: 'validate' | 'lock'; readonly table: string }
   | {
       readonly kind: 'insert';
       readonly table: string;
@@ -130,11 +75,29 @@ export interface Statement {
   readonly operation: Operation;
 }
 
-/** Parses one statement. One that is not recognised is `other`; whether it is valid SQL, `up` finds out. */
-export function readStatement(sql: string): Statement {
+/**
+ * Parses a statement of either engine, and returns one for each action of an ALTER TABLE. One that is not recognised is `other`; whether
+ * it is valid SQL, `up` finds out.
+ */
+export function readStatement(sql: string): Statement[] {
   const tokens = tokensOf(sql);
-  return { sql, tokens, operation: parseOperation(tokens) };
+  return actionsIn(tokens).map((action) => ({ sql, tokens, operation: parseOperation(action) }));
 }
+
+/** Returns the tokens of a statement; for an ALTER TABLE, those of each of its actions, as if that were the only one. */
+function actionsIn(tokens: readonly Token[]): (readonly Token[])[] {
+  if (!isToken(tokens[0], 'ALTER') || !isToken(tokens[1], 'TABLE')) return [tokens];
+  const { next } = alteredTable(tokens);
+  const actions: Token[][] = [[]];
+  for (const token of tokens.slice(next)) {
+    if (token.depth === 0 && isToken(token, ',')) actions.push([]);
+    else actions.at(-1)?.push(token);
+  }
+  return actions.map((action) => [...tokens.slice(0, next), ...action]);
+}
+
+const alteredTable = (tokens: readonly Token[]): { name: string; next: number } =>
+  nameAt(tokens, skipWords(tokens, skipWords(tokens, 2, 'IF', 'EXISTS'), 'ONLY'));
 
 /** Returns the name at a position, without its schema, and the position after it. */
 function nameAt(tokens: readonly Token[], at: number): { name: string; next: number } {
@@ -158,9 +121,27 @@ function parseOperation(tokens: readonly Token[]): Operation {
     case 'ALTER':
       return alter(tokens);
     case 'DROP': {
-      const { name } = nameAt(tokens, skipWords(tokens, 2, 'IF', 'EXISTS'));
-      return { kind: 'drop', what: tokens[1]?.text ?? '', name };
+      const at = skipWords(tokens, 2, 'CONCURRENTLY');
+      const { name } = nameAt(tokens, skipWords(tokens, at, 'IF', 'EXISTS'));
+      const isCascade = hasSequence(tokens, 'CASCADE', 0);
+      return { kind: 'drop', what: tokens[1]?.text ?? '', name, isConcurrent: at > 2, isCascade };
     }
+    case 'TRUNCATE': {
+      const { name: table } = nameAt(tokens, skipWords(tokens, skipWords(tokens, 1, 'TABLE'), 'ONLY'));
+      return { kind: 'truncate', table, isCascade: hasSequence(tokens, 'CASCADE', 0) };
+    }
+    case 'CLUSTER':
+    case 'REINDEX':
+    case 'REFRESH': {
+      const isConcurrent = hasSequence(tokens, 'CONCURRENTLY');
+      if (isConcurrent && !isToken(tokens[0], 'REINDEX')) return { kind: 'other' }; // it blocks no other program
+      return { kind: 'rewrite', name: rewrittenName(tokens), isConcurrent };
+    }
+    case 'LOCK':
+      return {
+        kind: 'lock',
+        table: nameAt(tokens, skipWords(tokens, skipWords(tokens, 1, 'TABLE'), 'ONLY')).name,
+      };
     case 'INSERT':
     case 'REPLACE':
       return insert(tokens, verb);
@@ -175,43 +156,78 @@ function parseOperation(tokens: readonly Token[]): Operation {
 
 const VERB = /^(?:INSERT|REPLACE|UPDATE|DELETE|SELECT|VALUES)$/;
 
+/** Words between CLUSTER, REINDEX or REFRESH and a name. */
+const BEFORE_NAME = /^(?:VERBOSE|CONCURRENTLY|MATERIALIZED|VIEW|TABLE|INDEX|SCHEMA|DATABASE|SYSTEM)$/;
+
+/** Returns the name after the words and options of a statement. */
+function rewrittenName(tokens: readonly Token[]): string {
+  const at = tokens.findIndex(
+    ({ kind, text, depth }, i) => i > 0 && depth === 0 && kind !== 'operator' && !BEFORE_NAME.test(text),
+  );
+  return at < 0 ? '' : nameAt(tokens, at).name;
+}
+
 function create(tokens: readonly Token[]): Operation {
-  const isUnique = isToken(tokens[1], 'UNIQUE');
-  const at = skipWords(tokens, skipWords(tokens, skipWords(tokens, 1, 'UNIQUE'), 'TEMP'), 'TEMPORARY');
-  const head = skipWords(tokens, at + 1, 'IF', 'NOT', 'EXISTS');
-  const isConditional = head > at + 1;
-  const { name, next } = nameAt(tokens, head);
+  const at = ['UNIQUE', 'TEMP', 'TEMPORARY', 'UNLOGGED'].reduce((i, word) => skipWords(tokens, i, word), 1);
+  const after = skipWords(tokens, at + 1, 'CONCURRENTLY');
+  const head = skipWords(tokens, after, 'IF', 'NOT', 'EXISTS');
+  const isConditional = head > after;
+  const isNamed = !isToken(tokens[head], 'ON'); // PostgreSQL names an index itself
+  const { name, next } = isNamed ? nameAt(tokens, head) : { name: '', next: head };
   if (isToken(tokens[at], 'TABLE')) {
     const reads = isToken(tokens[next], 'AS') ? tablesRead(tokens.slice(next)) : [];
     return { kind: 'create-table', name, isConditional, reads };
   }
   if (!isToken(tokens[at], 'INDEX')) return { kind: 'create-other', name, isConditional };
-  const { name: table, next: list } = nameAt(tokens, next + 1);
+  const { name: table, next: end } = nameAt(tokens, skipWords(tokens, next + 1, 'ONLY'));
+  const list = isToken(tokens[end], 'USING') ? end + 2 : end;
   const isColumn = /^(?:,|\)|COLLATE|ASC|DESC)$/.test(tokens[list + 2]?.text ?? '');
   return {
     kind: 'create-index',
     name,
     table,
-    isUnique,
+    isUnique: isToken(tokens[1], 'UNIQUE'),
     isPartial: hasSequence(tokens, 'WHERE', 0),
     isConditional,
+    isConcurrent: after > at + 1,
     column: isColumn ? nameAt(tokens, list + 1).name : undefined,
   };
 }
 
+/** A constraint of a table, in place of a column. */
+const CONSTRAINT = /^(?:CONSTRAINT|CHECK|PRIMARY|UNIQUE|FOREIGN|EXCLUDE)$/;
+
+/** Words after SET in an ALTER TABLE that copies every row. */
+const REWRITES = /^(?:LOGGED|UNLOGGED|TABLESPACE|ACCESS)$/;
+
 function alter(tokens: readonly Token[]): Operation {
-  const { name: table, next } = nameAt(tokens, 2);
-  const isConstraint = /^(?:CONSTRAINT|CHECK)$/.test(tokens[next + 1]?.text ?? '');
-  if (tokens[next + 1]?.kind === 'word' && isConstraint) return { kind: 'other' };
+  if (!isToken(tokens[1], 'TABLE')) return { kind: 'other' };
+  const { name: table, next } = alteredTable(tokens);
+  const [verb, object] = [tokens[next], tokens[next + 1]];
+  const isConstraint = object?.kind === 'word' && CONSTRAINT.test(object.text);
   const at = skipWords(tokens, next + 1, 'COLUMN');
-  const name = nameAt(tokens, at).name;
-  switch (tokens[next]?.text) {
+  const name = nameAt(
+    tokens,
+    skipWords(tokens, skipWords(tokens, at, 'IF', 'NOT', 'EXISTS'), 'IF', 'EXISTS'),
+  ).name;
+  const rest = tokens.slice(skipWords(tokens, at, 'IF', 'NOT', 'EXISTS') + 1);
+  switch (verb?.text) {
     case 'ADD':
-      return { kind: 'add-column', table, name, rest: tokens.slice(at + 1) };
+      if (isConstraint) return { kind: 'add-constraint', table, rest: tokens.slice(next + 1) };
+      return { kind: 'add-column', table, name, rest };
+    case 'ALTER':
+      return isToken(object, 'CONSTRAINT') ? { kind: 'other' } : { kind: 'alter-column', table, name, rest };
     case 'DROP':
-      return { kind: 'drop-column', table, name };
+      return isConstraint ? { kind: 'other' } : { kind: 'drop-column', table, name };
+    case 'VALIDATE':
+      return { kind: 'validate', table };
+    case 'SET':
+      return object?.kind === 'word' && REWRITES.test(object.text)
+        ? { kind: 'rewrite', name: table, isConcurrent: false }
+        : { kind: 'other' };
     case 'RENAME':
-      return isToken(tokens[next + 1], 'TO')
+      if (isToken(object, 'CONSTRAINT')) return { kind: 'other' };
+      return isToken(object, 'TO')
         ? { kind: 'rename-table', table, to: nameAt(tokens, next + 2).name }
         : { kind: 'rename-column', table, name };
     default:

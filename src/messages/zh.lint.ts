@@ -22,20 +22,72 @@ export const zhLint = {
     '在 {table} 上创建索引 {index}，为此 SQLite 要在持有写锁的情况下读取每一行',
   'Create it with defineSchemaStep(), in a separate transaction, before the column is filled':
     '请用 defineSchemaStep() 创建，它让每个索引有自己的事务，并在填充该列之前创建',
-  'Updates {table} in one transaction: no other program can write until the last row is done':
-    '在一个事务中更新 {table}：直到最后一行完成，其他人都无法写入',
+  'Updates {table} in one transaction: {effect}': '在一个事务中更新 {table}：{effect}',
   'Fill it in batches with defineBackfill()': '请用 defineBackfill() 分批填充',
-  'Deletes from {table} in one transaction: no other program can write until the last row is done':
-    '在一个事务中从 {table} 删除：直到最后一行完成，其他人都无法写入',
+  'Deletes from {table} in one transaction: {effect}': '在一个事务中从 {table} 删除：{effect}',
   'Delete in small batches, from the application': '请让应用程序分小批删除',
-  'Copies rows of {sources} into {table} in one transaction: no other program can write until the last row is done':
-    '在一个事务中将 {sources} 的行复制到 {table}：直到最后一行完成，其他人都无法写入',
+  'Copies rows of {sources} into {table} in one transaction: {effect}':
+    '在一个事务中将 {sources} 的行复制到 {table}：{effect}',
+  'no other program can write until the last row is done': '直到最后一行完成，其他程序都无法写入',
+  'its rows stay locked, and autovacuum removes no dead row, until the last one is done':
+    '直到最后一行完成，这些行一直被锁定，autovacuum 也不会清除任何死行',
   'Add columns to the table with the rows, and fill them with defineBackfill(); or copy in small batches, outside a step':
     '请在这些行所在的表中添加列，并用 defineBackfill() 填充；或在步骤之外分小批复制',
 
-  // what SQLite refuses
-  'Adds the column {column} to {table} as NOT NULL without a default, which SQLite rejects if the table has rows':
-    '向 {table} 添加没有默认值的 NOT NULL 列 {column}，表中有行时 SQLite 会拒绝',
+  // locks on PostgreSQL
+  '{option} is for steps on SQLite': '{option} 用于 SQLite 上的步骤',
+  'Remove it, or `postgres`': '请去掉它，或去掉 `postgres`',
+  'Creates the index {index} on {table}: no other program can write until every row is read':
+    '在 {table} 上创建索引 {index}：直到读完每一行，其他程序都无法写入',
+  'Create it outside a step with CREATE UNIQUE INDEX CONCURRENTLY':
+    '请在步骤之外用 CREATE UNIQUE INDEX CONCURRENTLY 创建',
+  'Create it with defineSchemaStep(), which uses CONCURRENTLY':
+    '请用 defineSchemaStep() 创建，它使用 CONCURRENTLY',
+  'Adds a constraint with an index to {table}: no other program can read or write until every row is read':
+    '向 {table} 添加带索引的约束：直到读完每一行，其他程序都无法读写',
+  'Create the unique index outside a step with CONCURRENTLY, and add the constraint USING INDEX':
+    '请在步骤之外用 CONCURRENTLY 创建唯一索引，再用 USING INDEX 添加约束',
+  'Uses CONCURRENTLY, which PostgreSQL rejects in a transaction such as that of a step':
+    '使用了 CONCURRENTLY，而步骤在事务中运行，PostgreSQL 会拒绝',
+  'Declare the index with defineSchemaStep(); or run the statement outside a step':
+    '请用 defineSchemaStep() 声明索引；或在步骤之外运行该语句',
+  'Copies or sorts {table} as a whole: no other program can write until that is done':
+    '整体复制或排序 {table}：在完成之前，其他程序都无法写入',
+  'Run it outside a step, with CONCURRENTLY where PostgreSQL has that':
+    '请在步骤之外运行，并在 PostgreSQL 支持时使用 CONCURRENTLY',
+  'Rebuilds the table {table}: rows that other programs write during the copy are lost':
+    '重建表 {table}：其他程序在复制期间写入的行会丢失',
+  'Changes the type of {column} of {table}: unless the old values fit as they are, no other program can read or write until every row is copied':
+    '更改 {table} 的列 {column} 的类型：除非旧值可原样沿用，否则直到复制完每一行，其他程序都无法读写',
+  'Add a column of the new type, fill it with defineBackfill(), and switch the application to it; if every old value fits, state that where this rule is disabled':
+    '请添加一列新类型的列，用 defineBackfill() 填充，并让应用程序改用该列；如果旧值都可沿用，请在关闭此规则处说明',
+  'Adds the column {column} to {table} with a value per row: no other program can read or write until every row is copied':
+    '向 {table} 添加每行取值不同的列 {column}：直到复制完每一行，其他程序都无法读写',
+  'Add it without a value, fill existing rows with defineBackfill(), and set the default for new rows':
+    '请不带值添加该列，用 defineBackfill() 填充已有的行，再为新行设置默认值',
+  'Sets {column} of {table} to NOT NULL: no other program can read or write until every row is read':
+    '将 {table} 的列 {column} 设为 NOT NULL：直到读完每一行，其他程序都无法读写',
+  'Add CHECK ({column} IS NOT NULL) NOT VALID, validate it in a later step, and set NOT NULL in the step after that':
+    '请添加 CHECK ({column} IS NOT NULL) NOT VALID，在后面的步骤中验证，再在其后的步骤中设为 NOT NULL',
+  'Adds a constraint to {table}: no other program can write until every row is checked':
+    '向 {table} 添加约束：直到检查完每一行，其他程序都无法写入',
+  'Add it NOT VALID, and use VALIDATE CONSTRAINT in a later step':
+    '请以 NOT VALID 添加，并在后面的步骤中使用 VALIDATE CONSTRAINT',
+  'Validates a constraint of {table}, which this step has locked: no other program can write until every row is checked':
+    '验证 {table} 的约束，而此步骤已锁定该表：直到检查完每一行，其他程序都无法写入',
+  'Validate it in a later step': '请在后面的步骤中验证',
+  'Locks {table} until the end of the step': '锁定 {table}，直到步骤结束',
+  'Remove it: each statement takes the lock that it needs': '请去掉它：每条语句会取得自己所需的锁',
+  'Drops {name} with CASCADE: views, foreign keys and other objects that depend on it are dropped, too':
+    '用 CASCADE 删除 {name}：依赖它的视图、外键和其他对象也会被删除',
+  'Drop them by their names, without CASCADE': '请按名称逐一删除，不用 CASCADE',
+  'Truncates {table} with CASCADE: every table that references it loses all rows, too':
+    '用 CASCADE 清空 {table}：引用它的每个表也会失去所有行',
+  'Truncate the tables by their names, without CASCADE': '请按名称逐一清空，不用 CASCADE',
+
+  // what is rejected
+  'Adds the column {column} to {table} as NOT NULL without a default, which {engine} rejects if the table has rows':
+    '向 {table} 添加没有默认值的 NOT NULL 列 {column}，表中有行时 {engine} 会拒绝',
   'Add a DEFAULT; or add it without NOT NULL, fill it with defineBackfill(), and write no NULL from the application':
     '请为它指定 DEFAULT；或不加 NOT NULL 添加该列，用 defineBackfill() 填充，并让应用程序不写入 NULL',
   'Adds the column {column} to {table} with a default that is not a constant, which SQLite rejects if the table has rows':
@@ -44,8 +96,8 @@ export const zhLint = {
     '向 {table} 添加带默认值的外键 {column}，表中有行时 SQLite 会拒绝',
   'Add it without a default, and fill existing rows with defineBackfill()':
     '请不带默认值添加，并用 defineBackfill() 填充已有的行',
-  'Creates the unique index {index} on {table}, which SQLite rejects if two rows are equal':
-    '在 {table} 上创建唯一索引 {index}，有两行相同时 SQLite 会拒绝',
+  'Creates the unique index {index} on {table}, which {engine} rejects if two rows are equal':
+    '在 {table} 上创建唯一索引 {index}，有两行相同时 {engine} 会拒绝',
   'Try it on a copy of the store, write no equal rows from the application, and state both where this rule is disabled':
     '请在存储的副本上试行，让应用程序不写入相同的行，并在关闭此规则处说明',
 

@@ -13,10 +13,10 @@ export const PROJECT_COMMANDS: Readonly<Record<'lint' | 'init' | 'create', Folde
     async runIn(folder, { options, args, enter }) {
       const { loadProject } = await import('../../config.js');
       const { lint } = await import('../../lint/lint.js');
-      const { dbPath: path, sqlite, trustConfig } = options;
+      const { dbPath: path, postgres, sqlite, trustConfig } = options;
       const project = await loadProject(folder, { trustConfig });
       if (path !== undefined) enter(path, project);
-      const { steps, findings } = await lint(project.steps, { only: args, path, sqlite, folder });
+      const { steps, findings } = await lint(project.steps, { only: args, postgres, path, sqlite, folder });
       if (findings.length === 0) {
         const text = [msg('No unsafe operations found. Steps checked: {steps}.', { steps: steps.length })];
         return { json: { steps, findings }, text };

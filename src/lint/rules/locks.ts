@@ -11,7 +11,7 @@ import {
   type RuleContext,
   rebuiltTables,
 } from '../parsed-step.js';
-import { hasSequence, isToken, nameOf, type Token } from '../statement.js';
+import { hasSequence, isToken, nameOf, type Token } from '../tokens.js';
 
 /** Maximum time that a statement may hold the write lock, in milliseconds; a batch of a backfill holds it for 40. */
 const LONG_LOCK_MS = 100;
@@ -65,23 +65,25 @@ export const indexOnLargeTable = eachStatement('index-on-large-table', {
   },
 });
 
+/** Effect of a long transaction on other programs. */
+const untilLastRow = ({ engine }: RuleContext): Message =>
+  engine === 'SQLite'
+    ? msg('no other program can write until the last row is done')
+    : msg('its rows stay locked, and autovacuum removes no dead row, until the last one is done');
+
 /** Finds statements that change the rows of a whole table in one transaction. */
 export const dataChangeInSqlStep = eachStatement('data-change-in-sql-step', {
   async update({ table, where }, step, context) {
     if (!(await changesMany(table, where, step, context))) return undefined;
     return hit(
-      msg('Updates {table} in one transaction: no other program can write until the last row is done', {
-        table,
-      }),
+      msg('Updates {table} in one transaction: {effect}', { table, effect: untilLastRow(context) }),
       msg('Fill it in batches with defineBackfill()'),
     );
   },
   async delete({ table, where }, step, context) {
     if (!(await changesMany(table, where, step, context))) return undefined;
     return hit(
-      msg('Deletes from {table} in one transaction: no other program can write until the last row is done', {
-        table,
-      }),
+      msg('Deletes from {table} in one transaction: {effect}', { table, effect: untilLastRow(context) }),
       msg('Delete in small batches, from the application'),
     );
   },
@@ -110,10 +112,9 @@ async function copiesMany(
   const sources = await filterEach(reads, async (source) => await isLarge(source, step, context));
   if (sources.length === 0 || rebuiltTables(step).has(table)) return undefined;
   return hit(
-    msg(
-      'Copies rows of {sources} into {table} in one transaction: no other program can write until the last row is done',
-      { sources, table },
-    ),
+    msg('Copies rows of {sources} into {table} in one transaction: {effect}', {
+      ...{ sources, table, effect: untilLastRow(context) },
+    }),
     msg(
       'Add columns to the table with the rows, and fill them with defineBackfill(); or copy in small batches, outside a step',
     ),

@@ -1,7 +1,8 @@
 import { type MessageValue, msg, type PlainText } from '../../messages/message.js';
 import { compareVersions, parseVersion } from '../../version.js';
 import type { LintRule } from '../parsed-step.js';
-import { hasSequence, isToken, type Operation, type Statement } from '../statement.js';
+import type { Operation, Statement } from '../statement.js';
+import { hasSequence, isToken } from '../tokens.js';
 
 /** A part of SQL with the version of SQLite that introduced it. */
 interface Feature {
@@ -47,7 +48,7 @@ const FEATURES: readonly Feature[] = [
   {
     since: '3.53',
     what: 'a constraint that is added or removed',
-    kinds: ['other'],
+    kinds: ['other', 'add-constraint', 'alter-column'],
     words: ALTERED_CONSTRAINT,
     verb: 'ALTER',
   },

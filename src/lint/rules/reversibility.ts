@@ -8,7 +8,11 @@ import {
   type ParsedStep,
   rebuiltTables,
 } from '../parsed-step.js';
-import { nameOf, type Operation } from '../statement.js';
+import type { Operation } from '../statement.js';
+import { nameOf } from '../tokens.js';
+
+/** Statements that leave nothing to revert, as far as they are recognised. */
+const CHANGES_NOTHING: ReadonlySet<Operation['kind']> = new Set(['other', 'rewrite', 'lock']);
 
 /** Finds steps that cannot be reverted. */
 export const downMissing: LintRule = {
@@ -18,7 +22,7 @@ export const downMissing: LintRule = {
     if (down === undefined)
       return [hit(msg('Has no `down`: neither this step nor an earlier one can be reverted'), suggestion)];
     const changes = up.some(
-      ({ operation, tokens }) => operation.kind !== 'other' || tokens[0]?.text === 'ALTER',
+      ({ operation: { kind }, tokens }) => !CHANGES_NOTHING.has(kind) || tokens[0]?.text === 'ALTER',
     );
     const message = msg('Has an empty `down`: the step would count as reverted although nothing is');
     return down.length === 0 && changes ? [hit(message, suggestion)] : [];
@@ -36,6 +40,7 @@ export const notReversible = eachStatement('not-reversible', {
     return loss(step, table, msg('Drops the column {column} of {table} with its values', { column, table }));
   },
   delete: ({ table }, step) => loss(step, table, msg('Deletes rows of {table}', { table })),
+  truncate: ({ table }, step) => loss(step, table, msg('Deletes rows of {table}', { table })),
   update({ table, columns }, step) {
     if (columns.every((name) => isOwnColumn(step, table, name))) return undefined;
     return loss(step, table, msg('Overwrites values of {table}', { table }));

@@ -1,19 +1,20 @@
 import { msg } from '../../messages/message.js';
 import { eachStatement, hit, type LintHit, type LintRule, rebuiltTables } from '../parsed-step.js';
-import { hasSequence, indexOfSequence, isToken, type Statement, type Token } from '../statement.js';
+import type { Statement } from '../statement.js';
+import { defaultOf, hasSequence, isNullDefault, isNumbered, isToken, type Token } from '../tokens.js';
 
-// SQLite rejects the statements of the first three rules if a table has rows, so they pass on the empty store of a test.
+// The statements of the first three rules are rejected if a table has rows, so they pass on the empty store of a test.
 
 /** Finds NOT NULL columns for which existing rows have no value. */
 export const notNullWithoutDefault = eachStatement('not-null-without-default', {
-  'add-column'({ table, name: column, rest }, { createdTables }) {
-    const isGenerated = hasSequence(rest, 'AS (', 0);
-    const isRequired = hasSequence(rest, 'NOT NULL', 0) && !isGenerated && isNull(defaultOf(rest));
+  'add-column'({ table, name: column, rest }, { createdTables }, { engine }) {
+    const isFilled = hasSequence(rest, 'AS (', 0) || isNumbered(rest);
+    const isRequired = hasSequence(rest, 'NOT NULL', 0) && !isFilled && isNullDefault(defaultOf(rest));
     if (createdTables.has(table) || !isRequired) return undefined;
     return hit(
       msg(
-        'Adds the column {column} to {table} as NOT NULL without a default, which SQLite rejects if the table has rows',
-        { column, table },
+        'Adds the column {column} to {table} as NOT NULL without a default, which {engine} rejects if the table has rows',
+        { column, table, engine },
       ),
       msg(
         'Add a DEFAULT; or add it without NOT NULL, fill it with defineBackfill(), and write no NULL from the application',
@@ -36,7 +37,7 @@ export const refusedDefault = eachStatement('refused-default', {
         ),
         suggestion,
       );
-    if (!hasSequence(rest, 'REFERENCES', 0) || isNull(value)) return undefined;
+    if (!hasSequence(rest, 'REFERENCES', 0) || isNullDefault(value)) return undefined;
     return hit(
       msg(
         'Adds the foreign key {column} to {table} with a default, which SQLite rejects if the table has rows',
@@ -49,12 +50,11 @@ export const refusedDefault = eachStatement('refused-default', {
 
 /** Finds unique indexes on tables whose existing rows may be equal. */
 export const uniqueIndexOnRows = eachStatement('unique-index-on-rows', {
-  async 'create-index'({ table, name: index, isUnique }, { createdTables }, { store }) {
+  async 'create-index'({ table, name: index, isUnique }, { createdTables }, { store, engine }) {
     if (!isUnique || createdTables.has(table) || (store && !(await store.hasRows(table)))) return undefined;
     return hit(
-      msg('Creates the unique index {index} on {table}, which SQLite rejects if two rows are equal', {
-        index,
-        table,
+      msg('Creates the unique index {index} on {table}, which {engine} rejects if two rows are equal', {
+        ...{ index, table, engine },
       }),
       msg(
         'Try it on a copy of the store, write no equal rows from the application, and state both where this rule is disabled',
@@ -62,23 +62,6 @@ export const uniqueIndexOnRows = eachStatement('unique-index-on-rows', {
     );
   },
 });
-
-/** Checks whether a default is missing or NULL. */
-const isNull = (value: readonly Token[]): boolean =>
-  value.length === 0 || value.some((token) => isToken(token, 'NULL'));
-
-/** Returns the tokens of a column's default, without its parentheses; empty if there is none. */
-function defaultOf(rest: readonly Token[]): Token[] {
-  const at = indexOfSequence(rest, 'DEFAULT', 0);
-  if (at < 0) return [];
-  const value = rest.slice(at + 1);
-  if (isToken(value[0], '('))
-    return value.slice(
-      1,
-      value.findIndex((token) => isToken(token, ')') && token.depth === 0),
-    );
-  return value.slice(0, /^[-+]$/.test(value[0]?.text ?? '') ? 2 : 1);
-}
 
 /** Checks whether a default is a literal, not an expression or `CURRENT_TIMESTAMP`. */
 function isConstant(value: readonly Token[]): boolean {
