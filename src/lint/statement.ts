@@ -1,5 +1,15 @@
 import { foldCase } from '../db/sql.js';
-import { hasSequence, indexOfSequence, isToken, nameOf, type Token, tokensOf } from './tokens.js';
+import {
+  hasSequence,
+  indexOfSequence,
+  isToken,
+  nameAt,
+  nameOf,
+  skipWords,
+  type Token,
+  tablesRead,
+  tokensOf,
+} from './tokens.js';
 
 /** The effect of a statement, as far as rules need it. Names are in folded case. */
 export type Operation =
@@ -98,18 +108,6 @@ function actionsIn(tokens: readonly Token[]): (readonly Token[])[] {
 
 const alteredTable = (tokens: readonly Token[]): { name: string; next: number } =>
   nameAt(tokens, skipWords(tokens, skipWords(tokens, 2, 'IF', 'EXISTS'), 'ONLY'));
-
-/** Returns the name at a position, without its schema, and the position after it. */
-function nameAt(tokens: readonly Token[], at: number): { name: string; next: number } {
-  const isQualified = isToken(tokens[at + 1], '.');
-  const name = nameOf(tokens[isQualified ? at + 2 : at]) ?? '';
-  return { name: foldCase(name), next: at + (isQualified ? 3 : 1) };
-}
-
-/** Returns the position after optional words. */
-function skipWords(tokens: readonly Token[], at: number, ...words: readonly string[]): number {
-  return words.every((word, i) => isToken(tokens[at + i], word)) ? at + words.length : at;
-}
 
 function parseOperation(tokens: readonly Token[]): Operation {
   const verb = isToken(tokens[0], 'WITH')
@@ -273,31 +271,4 @@ function assignedColumns(assignments: readonly Token[]): string[] {
 function whereOf(tokens: readonly Token[]): Token[] {
   const at = indexOfSequence(tokens, 'WHERE', 0);
   return at < 0 ? [] : tokens.slice(at + 1);
-}
-
-/** Returns the tables after `FROM` and `JOIN`, at any depth, without functions and common table expressions. */
-function tablesRead(tokens: readonly Token[]): string[] {
-  const common = hasSequence(tokens, 'WITH') ? commonTables(tokens) : new Set<string>();
-  const read = tokens.flatMap((token, i) => {
-    const isSource =
-      isToken(token, 'JOIN') || (isToken(token, 'FROM') && !isToken(tokens[i - 1], 'DISTINCT'));
-    if (!isSource || isToken(tokens[i + 1], '(')) return [];
-    const { name, next } = nameAt(tokens, i + 1);
-    return isToken(tokens[next], '(') || common.has(name) ? [] : [name];
-  });
-  return [...new Set(read)];
-}
-
-/** Returns the names of common table expressions: `name AS (`, `name (columns) AS (`. */
-function commonTables(tokens: readonly Token[]): ReadonlySet<string> {
-  const names = tokens.flatMap((token, i) => {
-    const depth = token.depth;
-    const close = isToken(tokens[i + 1], '(')
-      ? tokens.findIndex((other, j) => j > i + 1 && isToken(other, ')') && other.depth === depth)
-      : i;
-    const body = skipWords(tokens, skipWords(tokens, close + 2, 'NOT'), 'MATERIALIZED');
-    const isOne = close >= i && isToken(tokens[close + 1], 'AS') && isToken(tokens[body], '(');
-    return isOne ? [foldCase(nameOf(token) ?? '')] : [];
-  });
-  return new Set(names);
 }

@@ -1,4 +1,4 @@
-import { writtenTokens } from '../db/sql.js';
+import { foldCase, writtenTokens } from '../db/sql.js';
 
 /** A token of SQL, other than white space and comments. */
 export interface Token {
@@ -96,3 +96,42 @@ export function defaultOf(rest: readonly Token[]): Token[] {
 /** Checks whether PostgreSQL numbers the rows of a column by a sequence. */
 export const isNumbered = (rest: readonly Token[]): boolean =>
   /^(?:SMALL|BIG)?SERIAL[248]?$/.test(rest[0]?.text ?? '') || hasSequence(rest, 'AS IDENTITY', 0);
+
+/** Returns the name at a position, without its schema, and the position after it. */
+export function nameAt(tokens: readonly Token[], at: number): { name: string; next: number } {
+  const isQualified = isToken(tokens[at + 1], '.');
+  const name = nameOf(tokens[isQualified ? at + 2 : at]) ?? '';
+  return { name: foldCase(name), next: at + (isQualified ? 3 : 1) };
+}
+
+/** Returns the position after optional words. */
+export function skipWords(tokens: readonly Token[], at: number, ...words: readonly string[]): number {
+  return words.every((word, i) => isToken(tokens[at + i], word)) ? at + words.length : at;
+}
+
+/** Returns the tables after `FROM` and `JOIN`, at any depth, without functions and common table expressions. */
+export function tablesRead(tokens: readonly Token[]): string[] {
+  const common = hasSequence(tokens, 'WITH') ? commonTables(tokens) : new Set<string>();
+  const read = tokens.flatMap((token, i) => {
+    const isSource =
+      isToken(token, 'JOIN') || (isToken(token, 'FROM') && !isToken(tokens[i - 1], 'DISTINCT'));
+    if (!isSource || isToken(tokens[i + 1], '(')) return [];
+    const { name, next } = nameAt(tokens, i + 1);
+    return isToken(tokens[next], '(') || common.has(name) ? [] : [name];
+  });
+  return [...new Set(read)];
+}
+
+/** Returns the names of common table expressions: `name AS (`, `name (columns) AS (`. */
+function commonTables(tokens: readonly Token[]): ReadonlySet<string> {
+  const names = tokens.flatMap((token, i) => {
+    const depth = token.depth;
+    const close = isToken(tokens[i + 1], '(')
+      ? tokens.findIndex((other, j) => j > i + 1 && isToken(other, ')') && other.depth === depth)
+      : i;
+    const body = skipWords(tokens, skipWords(tokens, close + 2, 'NOT'), 'MATERIALIZED');
+    const isOne = close >= i && isToken(tokens[close + 1], 'AS') && isToken(tokens[body], '(');
+    return isOne ? [foldCase(nameOf(token) ?? '')] : [];
+  });
+  return new Set(names);
+}
