@@ -12,12 +12,15 @@ import { needServer } from './support/postgres-server.js';
 
 const NAME = '001-values';
 
-/** Divides by zero outside its scope, and has no value for some names. */
+/** Divides by zero outside its scope, has no value for one name, and a value for one column where there is no name. */
 const backfill = defineBackfill({
   table: 'items',
   key: 'id',
-  scope: 'n <> 0',
-  columns: { a: sql('100 / n'), b: sql(`nullif(lower(name), 'none')`) },
+  scope: 'n <> 0 AND n <> 4',
+  columns: {
+    a: sql(`CASE WHEN name = 'None' THEN NULL ELSE 100 / n END`),
+    b: sql(`nullif(lower(name), 'none')`),
+  },
 });
 
 /** A row before `up`, and what the application does with it afterwards. */
