@@ -28,7 +28,7 @@ export interface BackupOptions {
 
 /** Options of a run. */
 export interface RunSettings {
-  /** Maximum rows per batch. Default 5,000. */
+  /** Maximum rows per batch. Default 5,000; on a server, unless they pass through `process`, 50,000. */
   readonly batchRows?: number | undefined;
   /** Target duration of a batch, which holds locks for that time, in milliseconds. Default 40 for a file, 200 for a server. */
   readonly targetBatchMs?: number | undefined;
@@ -124,6 +124,7 @@ export const RUN_OPTIONS = {
     default: 5000, // 1,000 to 10,000 measured equally fast
     flag: '--batch-size <rows>',
     help: each(ON_STORE, 'maximum rows per batch'),
+    usual: '5000; on a server, unless they pass through `process`, 50000',
   },
   targetBatchMs: {
     kind: POSITIVE,

@@ -1,5 +1,5 @@
 import type { Connection, LockHolder, SqlValue, Store, Transaction } from '../db/connection.js';
-import type { Key } from '../ledger/keys.js';
+import type { Key, KeySpan } from '../ledger/keys.js';
 import type { CreatedObject } from '../ledger/records.js';
 import type { Message } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
@@ -49,11 +49,7 @@ export interface LoadMonitor {
   readonly targetBatchMs: number;
   /** Whether other clients were active since the previous call or sample. Call it first in a batch's transaction. */
   hasContention(tx: Transaction): Promise<boolean>;
-  /**
-   * Runs between two batches. May wait; throws after waiting too long.
-   *
-   * @param written first and last key of the batch before, if it filled rows
-   */
+  /** Runs between two batches. May wait; throws after waiting too long. `written`: keys of the batch before, if it filled rows. */
   betweenBatches(written?: KeyRange): Promise<void>;
   /** Releases its resources. `isFinished`: whether the loop has ended without an error. */
   close(isFinished: boolean): Promise<void>;
@@ -233,12 +229,14 @@ export interface Dialect {
    * Sets cells to NULL if they hold the derived value.
    *
    * @param rows SELECT of the rows: `k`, and for each of `columns`, by its number, `c<i>` and `v<i>`
+   * @param runs their keys, if their columns all exist
    */
   revertRows(
     store: Store,
     derivation: Derivation,
     columns: readonly number[],
     rows: Given,
+    runs?: readonly KeySpan[],
   ): Promise<RevertedRows | undefined>;
   /**
    * Makes a pass over the table on its own snapshot, then runs `act` on the same snapshot.

@@ -1,3 +1,6 @@
+import { RUN_OPTIONS } from '../option-table.js';
+import type { Backfill } from '../steps/define.js';
+
 /**
  * Computes the size of the next batch and the pause before it from the timings of earlier batches. Pure: timings in, sizes and
  * pauses out.
@@ -5,6 +8,16 @@
  * A writer that finds a file locked sleeps between its attempts, and can miss a pause shorter than its current sleep. Pauses
  * therefore depend on how long the lock was held before them.
  */
+
+/**
+ * Returns the default maximum of rows per batch. On a server, COMMIT and ledger take as long as some thousand narrow rows. Rows of a
+ * `process` are in memory together.
+ */
+export const defaultBatchRows = (bottleneck: Bottleneck, { process }: Pick<Backfill, 'process'>): number =>
+  bottleneck === 'load' && !process ? SERVER_BATCH_ROWS : RUN_OPTIONS.batchRows.default;
+
+/** Maximum rows per batch on a server, unless the duration ends it sooner. */
+const SERVER_BATCH_ROWS = 50_000;
 
 /** Settings of a pace. */
 export interface PaceSettings {

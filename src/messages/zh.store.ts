@@ -15,6 +15,7 @@ export const zhStore = {
   'The folder {folder} cannot be written by {who}, and SQLite keeps its journal there':
     '{who}无法写入文件夹 {folder}，而 SQLite 的日志存放在那里',
   'Another command holds the lock of this store: {who}': '另一个命令持有该存储的锁：{who}',
+  'The rows of a batch changed between two of its statements': '一个批次的行在其两条语句之间发生了变化',
   'A connection received a statement while its transaction was open, or a transaction after its end':
     '连接在其事务打开期间收到了语句，或事务在结束之后收到了语句',
   'Run the same command again after it has ended, or pass a longer timeout: --lock-timeout 600':

@@ -3,13 +3,13 @@ import { filterEach, mapEach } from '../each.js';
 import type { RevertResult } from '../engine/batch.js';
 import { type PlannedScope, planRows, sampleRows } from '../engine/derive.js';
 import { withFailingRow } from '../engine/expressions.js';
+import { defaultBatchRows } from '../engine/pace.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
 import { type ValuesLeft, warning } from '../engine/run-options.js';
 import { planSchemaStep, reverseStatements } from '../engine/schema.js';
 import { BackfillError } from '../errors.js';
 import type { Drift } from '../ledger/ledger.js';
 import type { Message } from '../messages/message.js';
-import { RUN_OPTIONS } from '../option-table.js';
 import { countValuesLeft, requireSteadiness } from '../run/run-checks.js';
 import { deleteVersionSql, existingObjects } from '../run/schema.js';
 import { probeOf } from '../run/waiting.js';
@@ -251,7 +251,7 @@ async function planFill(
     cellsToFill: byColumn((i) => found.columns[i]?.fill ?? 0),
     skips: { ...found.failures, ...(noValue > 0 ? { NO_USABLE_VALUE: noValue } : {}) },
     ...(valuesLeft && valuesLeft.rows > 0 ? { valuesLeft } : {}),
-    batches: Math.ceil(found.rows / (options.batchRows ?? RUN_OPTIONS.batchRows.default)),
+    batches: Math.ceil(found.rows / (options.batchRows ?? defaultBatchRows(store.dialect.bottleneck, step))),
     expectedMs: Math.round(readMs * FILL_OVER_READ),
     diskBytes: diskNeed(options.project.steps, step, found.columns) + update.diskBytes,
     triggers: await store.dialect.updateTriggers(store, table, names),

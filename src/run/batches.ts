@@ -3,7 +3,13 @@ import { pauseFor, throwIfAborted } from '../abort.js';
 import { backoffDelays, type Connection, type Transaction } from '../db/connection.js';
 import type { KeyRange, LoadMonitor } from '../engine/dialect.js';
 import { findFailingRow, withFailingRow } from '../engine/expressions.js';
-import { initialPace, nextPace, type PaceSettings, type PaceState } from '../engine/pace.js';
+import {
+  defaultBatchRows,
+  initialPace,
+  nextPace,
+  type PaceSettings,
+  type PaceState,
+} from '../engine/pace.js';
 import type { RunOptions } from '../engine/run-options.js';
 import type { Follow } from '../engine/scan.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -107,14 +113,15 @@ class Pacer {
   #askAgainAt = 0;
 
   constructor(work: Work, monitor: LoadMonitor) {
-    const { options, store } = work;
+    const { options, store, backfill } = work;
+    const { bottleneck } = store.dialect;
     this.#work = work;
     this.#monitor = monitor;
     this.#settings = {
       name: options.pace ?? RUN_OPTIONS.pace.default,
-      maxRows: Math.min(options.batchRows ?? RUN_OPTIONS.batchRows.default, MAX_BATCH_ROWS),
+      maxRows: Math.min(options.batchRows ?? defaultBatchRows(bottleneck, backfill), MAX_BATCH_ROWS),
       targetBatchMs: options.targetBatchMs ?? monitor.targetBatchMs,
-      bottleneck: store.dialect.bottleneck,
+      bottleneck,
     };
     this.#pace = initialPace(this.#settings);
   }

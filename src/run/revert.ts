@@ -53,8 +53,8 @@ async function revertCells(
   const { key } = await rowSql(tx, backfill);
   const cells = columns.map((i) => `t.${identifier(backfill.columns[i]?.name ?? '')} AS c${i}, given.v${i}`);
   const total = { rows: 0, reverted: 0, others: 0 };
-  const revertRows = async (set: Given): Promise<void> => {
-    const found = await tx.dialect.revertRows(tx, derivation, columns, set);
+  const revertRows = async (set: Given, all?: readonly KeySpan[]): Promise<void> => {
+    const found = await tx.dialect.revertRows(tx, derivation, columns, set, all);
     if (!found) throw new RangeError('An aggregate returns a row');
     const ignored = { table: backfill.table, rows: found.due - found.done };
     if (ignored.rows !== 0)
@@ -69,7 +69,7 @@ async function revertCells(
   };
   if (!derivation.isClientSide) {
     const sql = `SELECT * FROM (${rows}) AS derived WHERE ${isDerivedSql(derivation)}`;
-    await revertRows({ sql, parameters });
+    await revertRows({ sql, parameters }, absent.size === 0 ? runs : undefined);
   }
   while (left.length > 0) {
     const given = derivation.given(left.splice(-PAGE));

@@ -7,7 +7,7 @@ import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
 import { type FillOptions, packedCells } from '../batch.js';
 import type { Dialect, KeyRange } from '../dialect.js';
-import { keyLiteral, type RowSql, rowSql } from '../rows.js';
+import { type KeyKind, keyLiteral, type RowSql, rowSql } from '../rows.js';
 import { hasTable } from './catalog.js';
 import { keyOf } from './keys.js';
 
@@ -21,6 +21,18 @@ export interface Group {
   readonly filledMask: number;
   readonly failure: string | null;
   readonly keys: readonly Key[];
+}
+
+/** SQL for the keys of a group of rows, as one text. */
+export const keyListSql = (kind: KeyKind | undefined, key: string): string =>
+  kind === 'integer'
+    ? `pg_catalog.string_agg(${key}::pg_catalog.text, ',')`
+    : `pg_catalog.json_agg(${key})::pg_catalog.text`;
+
+/** Reads the result of {@link keyListSql}. */
+export function readKeyList(kind: KeyKind | undefined, list: string | null): Key[] {
+  if (list === null) return [];
+  return kind === 'integer' ? list.split(',').map(BigInt) : (JSON.parse(list) as string[]);
 }
 
 /** Records the skips of a batch, and returns their number. Those of an earlier run for its rows are deleted by then. */
@@ -85,8 +97,8 @@ export const recordXidsSql = ({ name }: Backfill, batch: number, rows: string) =
     (backfill, batch, xid, relation, filenode)
     SELECT ${literal(name)}, ${batch}, (x ${PLUS} (own ${MASK} -4294967296)) ${PLUS} CASE WHEN x ${LT} (own ${MASK} ${XID}) THEN 4294967296 ELSE 0 END,
       o, pg_catalog.pg_relation_filenode(o::pg_catalog.oid)
-    FROM (SELECT DISTINCT x::pg_catalog.text::pg_catalog.int8 AS x, o::pg_catalog.int8 AS o,
-      pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 AS own FROM (${rows}) AS u) AS d
+    FROM (SELECT x::pg_catalog.text::pg_catalog.int8 AS x, o::pg_catalog.int8 AS o,
+      pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 AS own FROM (SELECT DISTINCT x, o FROM (${rows}) AS u) AS u) AS d
     ON CONFLICT DO NOTHING`;
 
 /**

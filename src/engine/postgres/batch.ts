@@ -3,7 +3,7 @@ import { EQ, operator } from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
 import { isPostgresError } from '../../engine-errors.js';
 import { failpoint } from '../../failpoint.js';
-import { compareKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
+import { compareKeys, countKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
 import {
@@ -20,12 +20,15 @@ import {
   filledCells,
   filledSql,
   type Group,
+  keyListSql,
   maskSql,
+  readKeyList,
   recordSkips,
   recordXidsSql,
   regroupByStoredValues,
 } from './batch-record.js';
 import { derive, type PostgresDerivation } from './derive.js';
+import { fillInPlace, isInPlace, revertInPlace } from './in-place.js';
 import { keyAt, keyOf, ledgerKeyOf } from './keys.js';
 
 /**
@@ -43,11 +46,10 @@ export const fillBatch: Dialect['fillBatch'] = async (store, backfill, asked) =>
   const whereUpTo = (last: Key): string =>
     `${rows.afterKey(cursor)} AND ${rows.upTo(last)} AND ${dueSql(backfill, rows, excludeSkips)}`;
   const watermark = await lastWithin(store, backfill, asked, whereUpTo(asked.watermark));
-  const where = whereUpTo(watermark);
   // For a single row, read its key first: server errors do not name the row.
-  const alone = limit === 1 ? await keyAt(store, backfill, where) : undefined;
+  const alone = limit === 1 ? await keyAt(store, backfill, whereUpTo(watermark)) : undefined;
   try {
-    const batch = await filled(store, backfill, rows, { ...asked, watermark }, where);
+    const batch = await filled(store, backfill, rows, { ...asked, watermark }, whereUpTo);
     return batch && { ...batch, isLast: batch.isLast && watermark === asked.watermark };
   } catch (error) {
     if (!isPostgresError(error) || !isRowError(error.code)) throw error;
@@ -73,26 +75,22 @@ async function filled(
   backfill: Backfill,
   rows: RowSql,
   take: FillOptions,
-  where: string,
+  whereUpTo: (last: Key) => string,
 ): Promise<BatchResult | undefined> {
-  const { limit, batch, hasTriggers, rejected } = take;
+  const { limit, batch, hasTriggers } = take;
   const derivation = await derive(store, backfill);
-  const { kind } = await keyOf(store, backfill);
-  const sql = fillSql(derivation, kind, rows, where, take);
-  const found = await store.project.all<FoundGroup>(sql);
-  failpoint('statement', sql);
-  if (found.length === 0) return undefined;
-  const isText = kind === 'text';
-  const groups: Group[] = [];
-  const left: ClientRow[] = [];
-  for (const { clientInput, keys: list, ...group } of found) {
-    const own = isText ? (JSON.parse(list) as string[]) : list.split(',').map(BigInt);
-    const inputs = JSON.parse(clientInput ?? '[]') as string[];
-    const { nullMask, derivableMask, filledMask } = group;
-    if (clientInput === null) groups.push({ ...group, filledMask: filledMask & derivableMask, keys: own });
-    else for (const [i, key] of own.entries()) left.push({ key, input: inputs[i] ?? '', nullMask });
-  }
-  groups.push(...(await fillClientRows(store, derivation, rows, batch, left, rejected?.key)));
+  const mayBeInPlace = isInPlace(derivation, take);
+  const inPlace = mayBeInPlace
+    ? await fillInPlace(store, derivation, rows, take, whereUpTo(take.watermark))
+    : undefined;
+  if (mayBeInPlace && !inPlace) return undefined;
+  const upTo = inPlace?.last ?? take.watermark;
+  const others =
+    inPlace?.left === 0
+      ? []
+      : await fillJoined(store, derivation, rows, { ...take, watermark: upTo }, whereUpTo(upTo));
+  const groups = inPlace ? [inPlace.group(others.flatMap(({ keys }) => keys)), ...others] : others;
+  if (groups.length === 0) return undefined;
   const seen = hasTriggers ? await regroupByStoredValues(store, backfill, rows, batch, groups) : groups;
   const keys = seen.flatMap((group) => group.keys).sort(compareKeys);
   const [firstKey, lastKey] = [keys[0] as Key, keys.at(-1) as Key];
@@ -111,6 +109,31 @@ async function filled(
   };
 }
 
+/** Fills rows by one statement that reads and derives them, joined with the table, and then those that are derived client-side. */
+async function fillJoined(
+  store: Store,
+  derivation: PostgresDerivation,
+  rows: RowSql,
+  take: FillOptions,
+  where: string,
+): Promise<Group[]> {
+  const { kind } = await keyOf(store, derivation.backfill);
+  const sql = fillSql(derivation, kind, rows, where, take);
+  const found = await store.project.all<FoundGroup>(sql);
+  failpoint('statement', sql);
+  const groups: Group[] = [];
+  const left: ClientRow[] = [];
+  for (const { clientInput, keys: list, ...group } of found) {
+    const own = readKeyList(kind, list);
+    const inputs = JSON.parse(clientInput ?? '[]') as string[];
+    const { nullMask, derivableMask, filledMask } = group;
+    if (clientInput === null) groups.push({ ...group, filledMask: filledMask & derivableMask, keys: own });
+    else for (const [i, key] of own.entries()) left.push({ key, input: inputs[i] ?? '', nullMask });
+  }
+  groups.push(...(await fillClientRows(store, derivation, rows, take.batch, left, take.rejected?.key)));
+  return groups;
+}
+
 /** A group as the server returns it: its keys as a list, and their client-side input as JSON. */
 interface FoundGroup extends Omit<Group, 'keys'> {
   readonly keys: string;
@@ -125,11 +148,8 @@ function fillSql(
   { cursor, watermark, limit, batch, rejected }: FillOptions,
 ): string {
   const except = rejected && { except: `k ${EQ} ${keyLiteral(rejected.key)}` };
-  const derivable = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
-  const list =
-    kind === 'integer'
-      ? `pg_catalog.string_agg(r.k::pg_catalog.text, ',' ORDER BY r.k)`
-      : `pg_catalog.json_agg(r.k ORDER BY r.k)::pg_catalog.text`;
+  const derivable = (of: string): string => maskSql(backfill, (i) => `${of}v${i} IS NOT NULL`);
+  const hasValue = backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ');
   return `WITH read_rows AS MATERIALIZED (
     SELECT k, failure, client_input, ${maskSql(backfill, (i) => `c${i} IS NULL`)} AS null_mask,
       ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END AS v${i}`).join(', ')}
@@ -137,20 +157,25 @@ function fillSql(
   ), updated AS (
     UPDATE ${identifier(backfill.table)} AS t SET ${assignmentsSql(backfill, 'r')} FROM read_rows AS r
     WHERE ${key} ${EQ} r.k AND ${afterKey(cursor)} AND ${upTo(watermark)}
-      AND (${backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ')})
-    RETURNING r.k, ${filledSql(backfill)} AS filled_mask, t.xmin AS x, t.tableoid AS o
+      AND (${hasValue})
+    RETURNING r.k, r.null_mask, ${derivable('r.')} AS derivable_mask, ${filledSql(backfill)} AS filled_mask, r.failure, r.client_input,
+      t.xmin AS x, t.tableoid AS o
   ), recorded AS (
     ${recordXidsSql(backfill, batch, 'SELECT x, o FROM updated')}
   ), deleted AS (
     DELETE FROM ${LEDGER_TABLES.skips} AS s USING read_rows AS r
     WHERE s.backfill ${EQ} ${literal(backfill.name)} AND s.key ${EQ} ${ledgerKeyOf(kind, 'r.k')}
   )
-  SELECT r.null_mask AS "nullMask", r.derivable_mask AS "derivableMask", coalesce(u.filled_mask, 0) AS "filledMask",
-    r.failure, ${list} AS keys,
-    CASE WHEN r.needs_client THEN pg_catalog.json_agg(r.client_input ORDER BY r.k)::pg_catalog.text END AS "clientInput"
-  FROM (SELECT k, null_mask, failure, client_input, client_input IS NOT NULL AS needs_client, ${derivable} AS derivable_mask FROM read_rows) AS r
-  LEFT JOIN updated AS u ON u.k ${EQ} r.k
-  GROUP BY r.null_mask, r.derivable_mask, coalesce(u.filled_mask, 0), r.failure, r.needs_client`;
+  SELECT null_mask AS "nullMask", derivable_mask AS "derivableMask", filled_mask AS "filledMask", failure, ${keyListSql(kind, 'k')} AS keys,
+    CASE WHEN client_input IS NOT NULL THEN pg_catalog.json_agg(client_input)::pg_catalog.text END AS "clientInput"
+  FROM (SELECT k, null_mask, derivable_mask, filled_mask, failure, client_input FROM updated
+    UNION ALL
+    SELECT k, null_mask, 0, 0, failure, client_input FROM read_rows AS r WHERE NOT (${hasValue})
+    UNION ALL -- rows that a trigger or a policy kept from being updated: they are sought only if any are missing
+    SELECT k, null_mask, ${derivable('r.')}, 0, failure, client_input FROM read_rows AS r WHERE (${hasValue})
+      AND (SELECT pg_catalog.count(*) FROM updated) ${operator('<>')} (SELECT pg_catalog.count(*) FROM read_rows AS r WHERE ${hasValue})
+      AND NOT EXISTS (SELECT 1 FROM updated AS u WHERE u.k ${EQ} r.k)) AS found
+  GROUP BY null_mask, derivable_mask, filled_mask, failure, client_input IS NOT NULL`;
 }
 
 /** A client-side row, with its input. */
@@ -199,7 +224,11 @@ async function fillClientRows(
 }
 
 /** Sets cells to NULL if they hold the derived value, in one statement. See the `Dialect`. */
-export const revertRows: Dialect['revertRows'] = async (store, { backfill, isSame }, columns, found) => {
+export const revertRows: Dialect['revertRows'] = async (store, derivation, columns, found, runs = []) => {
+  const { backfill, isSame } = derivation;
+  const rows = runs.length > 0 ? await revertInPlace(store, backfill, columns, runs) : 0;
+  const inPlace = { rows, due: rows, done: rows, reverted: rows * columns.length, others: 0 };
+  if (rows > 0 && rows === countKeys(runs)) return inPlace;
   const { sql: key } = await keyOf(store, backfill);
   const each = (of: (i: number) => string, separator: string): string => columns.map(of).join(separator);
   const assignments = each((i) => {
@@ -223,5 +252,13 @@ export const revertRows: Dialect['revertRows'] = async (store, { backfill, isSam
     (SELECT pg_catalog.count(*) FROM updated) AS done FROM compared`;
   const counts = await store.project.get<RevertedRows>(sql);
   failpoint('statement', sql);
-  return counts;
+  // The rows that were reverted in place exist, and hold NULL.
+  return (
+    counts && {
+      ...counts,
+      due: counts.due + inPlace.due,
+      done: counts.done + inPlace.done,
+      reverted: counts.reverted + inPlace.reverted,
+    }
+  );
 };

@@ -1,6 +1,6 @@
 import type { SqlValue, Store } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
-import { CAN_CAST, EQ, needsTryJson, typeSql } from '../../db/postgres/texts.js';
+import { CAN_CAST, EQ, needsTryJson, operator, typeSql } from '../../db/postgres/texts.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
 import type { KeySpan } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
@@ -37,6 +37,14 @@ export interface PostgresDerivation extends Derivation {
   select(options: OwnOptions): string;
   /** @param isStrict whether a value that its column cannot hold is an error. Default: it is NULL */
   given(rows: readonly GivenRow[], isStrict?: boolean): Given;
+  /**
+   * Returns SQL on `t` for the value of each column, of its type, if all are expressions; else nothing.
+   *
+   * @param isStrict whether a value that its column cannot hold is an error; else it is NULL
+   */
+  inPlace(isStrict: boolean): readonly string[];
+  /** SQL condition for the rows of `t` with these keys. */
+  isOneOf(runs: readonly KeySpan[]): string;
 }
 
 /**
@@ -50,7 +58,7 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
   return {
     backfill,
     select: (options) => selectSql(facts, options),
-    clientInput: ['client_input'],
+    clientInput: process || firstOfParts(facts).needsClient ? ['client_input'] : [],
     isClientSide: process !== undefined,
     derive: (rows) => deriveClientSide(backfill, rows, kinds),
     given: (rows, isStrict = false) => ({ sql: givenSql(facts, rows, isStrict), parameters: [] }),
@@ -60,9 +68,22 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
       parameters: [],
     }),
     isSame: isSameSql,
+    isOneOf: (runs) => `${facts.key.sql} ${operator('=')} ANY (${keyArray(facts, runs)})`,
+    inPlace: (isStrict) => inPlaceSql(facts, isStrict),
     text: (value) => `(${value})::pg_catalog.text`,
     fallback: (i, column) => castOrNullSql(facts, fallbackSql(facts, column), facts.targets[i] ?? TEXT),
   };
+}
+
+/** Returns the values of a backfill as SQL on its table, if all are expressions. */
+function inPlaceSql(facts: Facts, isStrict: boolean): string[] {
+  const { columns } = facts.backfill;
+  const values = columns.flatMap(({ value }, i) => {
+    if (value.kind !== 'sql') return [];
+    const [sql, type] = [expressionSql(value, 'PostgreSQL'), facts.targets[i] ?? TEXT];
+    return [isStrict ? `(${sql})::${type}` : castOrNullSql(facts, sql, type, facts.values[i])];
+  });
+  return values.length === columns.length ? values : [];
 }
 
 async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
