@@ -8,6 +8,7 @@ export {
   type StoreRequirements,
 } from './config.js';
 export { BackfillError, type ErrorCode } from './errors.js';
+export type { FileUrl } from './file-url.js';
 export { type BackfillStepOptions, backfillStep } from './migrate/backfill-step.js';
 export { type CreateMigratorOptions, createMigrator, type StepSource } from './migrate/create-migrator.js';
 export type { SqliteConnection, StoreDatabase } from './migrate/database.js';

@@ -1,4 +1,4 @@
-import { anySignal, signalHandlers } from '../abort.js';
+import { anySignal, handleBetweenBatches, signalHandlers } from '../abort.js';
 import { storeAddress, withKnownPlaces } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject, type Project } from '../config.js';
@@ -8,7 +8,7 @@ import { type BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { isFleet } from '../fleet/stores.js';
 import { type Lang, loadTranslator, localeLang, type Translate } from '../messages/lang.js';
 import { english } from '../messages/message.js';
-import type { MigratorEvent, MigratorOptions } from '../migrate/options.js';
+import type { MigratorOptions } from '../migrate/options.js';
 import type { CommandName } from '../option-table.js';
 import { becomeOwner } from './become-owner.js';
 import { confirm, errorLines, printCauses, requireTerminal } from './error-output.js';
@@ -247,16 +247,4 @@ async function runOnStore(
     });
   metrics?.end(name, exitCodeOf(result));
   return printResult(result, invocation, presenter);
-}
-
-/**
- * Handles signals of a run on a file between batches, after the commit. At other times a long statement would delay the handler, so that
- * the default applies: the process ends at once, which is safe. On a server, signals are always handled.
- */
-function handleBetweenBatches(
-  { event }: MigratorEvent,
-  { add, remove }: ReturnType<typeof signalHandlers>,
-): void {
-  if (event === 'batches_started') add();
-  if (event === 'batches_finished') remove();
 }

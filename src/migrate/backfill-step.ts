@@ -1,16 +1,14 @@
 import { BackfillError } from '../errors.js';
+import { type FileUrl, optionFile } from '../file-url.js';
 import { msg } from '../messages/message.js';
 import { RUN_OPTIONS, type RunSettings } from '../option-table.js';
 import { checkOptions, requireText } from '../options.js';
 import type { BackfillDefinition } from '../steps/define.js';
 import { hasControlCharacter, isDefinition } from '../steps/load.js';
 import { stepOf } from '../steps/step.js';
-import {
-  databasePath,
-  refuseDuplicateSqlite,
-  refuseOpenTransaction,
-  type StoreDatabase,
-} from './database.js';
+import { besideOtherSqlite } from './beside.js';
+import type { RunResult } from './change.js';
+import { databasePath, refuseOpenTransaction, type StoreDatabase } from './database.js';
 import { stripExtension } from './ledger-storage.js';
 import type { MigratorOptions } from './options.js';
 import { type RunnableStep, withoutUmzug } from './umzug.js';
@@ -23,6 +21,11 @@ export interface BackfillStepOptions extends RunSettings {
   readonly database: StoreDatabase;
   /** The backfill, from `defineBackfill()`. */
   readonly backfill: BackfillDefinition;
+  /**
+   * The module whose default export is `backfill`: a path or a `file:` URL. It is needed only for a backfill with functions, such as `process`, in
+   * a process that has loaded another copy of SQLite: the step then runs in a child process, which loads this module. Default: none.
+   */
+  readonly file?: string | FileUrl | undefined;
   /** Options of the backup before a change. Default `false`: no backup, as for umzug's other migrations. */
   readonly backup?: RunSettings['backup'];
 }
@@ -57,8 +60,8 @@ const WHAT = 'backfillStep()';
  * });
  */
 export function backfillStep(options: BackfillStepOptions): RunnableStep {
-  checkOptions(options, RUN_OPTIONS, WHAT, 'STEP_INVALID', ['name', 'database', 'backfill']);
-  const { name, database, backfill, ...settings } = options;
+  checkOptions(options, RUN_OPTIONS, WHAT, 'STEP_INVALID', ['name', 'database', 'backfill', 'file']);
+  const { name, database, backfill, file: given, ...settings } = options;
   checkName(name);
   if (!isDefinition(backfill) || backfill.kind !== 'backfill') {
     throw new BackfillError(
@@ -68,6 +71,7 @@ export function backfillStep(options: BackfillStepOptions): RunnableStep {
     );
   }
   const path = databasePath(database, WHAT, 'STEP_INVALID');
+  const file = given === undefined ? undefined : optionFile(given, WHAT, 'STEP_INVALID');
   const migrator: MigratorOptions = {
     backup: false,
     umzug: withoutUmzug,
@@ -79,23 +83,29 @@ export function backfillStep(options: BackfillStepOptions): RunnableStep {
     },
     path,
   };
-  const ready = (): void => {
-    refuseDuplicateSqlite();
+  const { signal, onEvent, ...sent } = settings;
+  const run = async (call: 'up' | 'down', act: () => Promise<RunResult>): Promise<void> => {
     refuseOpenTransaction(database, WHAT);
+    const actHere = async (): Promise<void> => {
+      const { error } = await act();
+      if (error) throw error;
+    };
+    const storeCall = { call, path, name, backfill, file, settings: sent };
+    await besideOtherSqlite(storeCall, actHere, { signal, onEvent });
   };
   return {
     name,
     async up() {
-      ready();
-      const { up } = await import('./up.js'); // not with this module, because every step file imports this package
-      const { error } = await up(migrator);
-      if (error) throw error;
+      await run('up', async () => {
+        const { up } = await import('./up.js'); // not with this module, because every step file imports this package
+        return await up(migrator);
+      });
     },
     async down() {
-      ready();
-      const { down } = await import('./down.js');
-      const { error } = await down(migrator, { migrations: [name], rerun: 'SKIP' }); // umzug repeats what it could not unlog
-      if (error) throw error;
+      await run('down', async () => {
+        const { down } = await import('./down.js');
+        return await down(migrator, { migrations: [name], rerun: 'SKIP' }); // umzug repeats what it could not unlog
+      });
     },
   };
 }

@@ -6,6 +6,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import { EXTERNAL } from '../ledger/records.js';
 import { type Message, msg } from '../messages/message.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
+import { besideOtherSqlite } from './beside.js';
 import { databasePath, inLedger, type StoreDatabase } from './database.js';
 import type { MigrationStorage, UmzugEvents } from './umzug.js';
 
@@ -73,14 +74,20 @@ export function ledgerStorage(database: StoreDatabase): LedgerStorage {
     },
     async executed() {
       const direction = commands.at(-1) === 'down' ? 'down' : 'up';
-      const names = await inSteps('read', async (steps, ledger) => steps.executedNames(ledger, direction));
-      return names.flatMap((name) => [name, ...CODE_EXTENSIONS.map((ending) => name + ending)]);
+      return await besideOtherSqlite({ call: 'executed', path, direction }, async () => {
+        const names = await inSteps('read', async (steps, ledger) => steps.executedNames(ledger, direction));
+        return names.flatMap((name) => [name, ...CODE_EXTENSIONS.map((ending) => name + ending)]);
+      });
     },
     async logMigration({ name }) {
-      await inSteps('write', async (steps, ledger) => steps.logMigration(ledger, stripExtension(name)));
+      await besideOtherSqlite({ call: 'logMigration', path, name }, async () =>
+        inSteps('write', async (steps, ledger) => steps.logMigration(ledger, stripExtension(name))),
+      );
     },
     async unlogMigration({ name }) {
-      await inSteps('write', async (steps, ledger) => steps.unlogMigration(ledger, stripExtension(name)));
+      await besideOtherSqlite({ call: 'unlogMigration', path, name }, async () =>
+        inSteps('write', async (steps, ledger) => steps.unlogMigration(ledger, stripExtension(name))),
+      );
     },
   };
 }
@@ -140,19 +147,22 @@ export async function importExecuted(options: ImportOptions): Promise<ImportResu
   const { from, to, dryRun = false } = options;
   const path =
     typeof to === 'object' && to !== null && 'path' in to ? to.path : databasePath(to, WHAT, 'USAGE');
-  const readNames = await namesIn(from);
-  const { logMigration } = await import('../ledger/steps.js');
-  return await inLedger(path, dryRun ? 'read' : 'write', async ({ store, ledger }) => {
-    const names = [...new Set((await readNames(store)).map((name) => stripExtension(asText(name))))].sort();
-    const imported = await filterEach(names, async (name) => (await ledger.step(name)) === undefined);
-    await refuseConflict(ledger, names, imported);
-    if (!dryRun) for (const name of imported) await logMigration(ledger, name);
-    return { imported, present: names.filter((name) => !imported.includes(name)) };
+  const source = await sourceOf(from);
+  return await besideOtherSqlite({ call: 'importExecuted', path, from: source, dryRun }, async () => {
+    const { logMigration } = await import('../ledger/steps.js');
+    return await inLedger(path, dryRun ? 'read' : 'write', async ({ store, ledger }) => {
+      const found = 'table' in source ? await namesIn(store, source) : source;
+      const names = [...new Set(found.map(stripExtension))].sort();
+      const imported = await filterEach(names, async (name) => (await ledger.step(name)) === undefined);
+      await refuseConflict(ledger, names, imported);
+      if (!dryRun) for (const name of imported) await logMigration(ledger, name);
+      return { imported, present: names.filter((name) => !imported.includes(name)) };
+    });
   });
 }
 
-/** Returns a function that reads the names from the open store. A storage is read before that, because it may be slow. */
-async function namesIn(from: ImportOptions['from']): Promise<(store: Store) => Promise<readonly unknown[]>> {
+/** Returns the table, or the names of a storage, which is read before the store is opened, because it may be slow. */
+async function sourceOf(from: ImportOptions['from']): Promise<Required<MigrationTable> | readonly string[]> {
   if (typeof from !== 'object' || from === null) {
     throw new BackfillError(
       'USAGE',
@@ -162,31 +172,33 @@ async function namesIn(from: ImportOptions['from']): Promise<(store: Store) => P
   }
   if ('executed' in from) {
     const names: readonly unknown[] = await from.executed({ context: {} });
-    return async () => names;
+    return names.map(asText);
   }
   refuseUnknownOptions(from, ['table', 'column'], `\`from\` of ${WHAT}`, 'USAGE');
   const table = requireText(from.table, 'from.table', WHAT, 'USAGE');
-  const column = requireText(from.column ?? 'name', 'from.column', WHAT, 'USAGE');
+  return { table, column: requireText(from.column ?? 'name', 'from.column', WHAT, 'USAGE') };
+}
+
+async function namesIn(store: Store, { table, column }: Required<MigrationTable>): Promise<string[]> {
   const { absentColumns } = await import('../engine/schema.js');
-  return async (store) => {
-    if (!(await store.dialect.hasTable(store, table))) {
-      throw new BackfillError(
-        'TABLE_MISSING',
-        msg('The store has no table {table} to import names from', { table }),
-        msg(
-          'Set `from.table` to the table of the previous storage; sqlite3 STORE .tables lists those of the store',
-        ),
-      );
-    }
-    if ((await absentColumns(store, table, [column])).size > 0) {
-      throw new BackfillError(
-        'COLUMN_MISSING',
-        msg('The table {table} has no column {column} to import names from', { table, column }),
-        msg('Set `from.column` to the column with the names of migrations'),
-      );
-    }
-    return await store.project.pluck(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
-  };
+  if (!(await store.dialect.hasTable(store, table))) {
+    throw new BackfillError(
+      'TABLE_MISSING',
+      msg('The store has no table {table} to import names from', { table }),
+      msg(
+        'Set `from.table` to the table of the previous storage; sqlite3 STORE .tables lists those of the store',
+      ),
+    );
+  }
+  if ((await absentColumns(store, table, [column])).size > 0) {
+    throw new BackfillError(
+      'COLUMN_MISSING',
+      msg('The table {table} has no column {column} to import names from', { table, column }),
+      msg('Set `from.column` to the column with the names of migrations'),
+    );
+  }
+  const names = await store.project.pluck(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
+  return names.map(asText);
 }
 
 const refused = (message: Message, hint: Message): BackfillError =>
