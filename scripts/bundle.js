@@ -9,7 +9,7 @@ export const ENTRIES = [
     'testing/child',
     'fleet/worker',
     'migrate/background-thread',
-    'migrate/beside-child',
+    'migrate/call-process',
     'migrate/orphan-thread',
   ],
   ...[

@@ -156,6 +156,7 @@ describe('links in the documentation', () => {
     'examples/README.md',
     'examples/adopt/README.md',
     'examples/agentos/README.md',
+    'examples/sequelize-sqlite/README.md',
     'bench/NOTES.md',
   ].concat(
     ['docs', 'docs/maintainers'].flatMap((folder) =>

@@ -37,12 +37,13 @@ const WHAT = 'backfillStep()';
  *
  * `up` takes the run lock, fills in batches, catches up rows written during the run, and verifies; after a kill it resumes after the last
  * committed batch. `down` reverts exactly the cells that it filled. Both use separate connections and the ledger in the store, which is dropped
- * with its last step. `up` of a finished backfill changes nothing, and neither does `down` of one that was not begun.
+ * with its last step. `up` of a finished backfill changes nothing, and neither does `down` of one that was not begun. In a process that has loaded
+ * another copy of SQLite, such as that of `sqlite3` or `node:sqlite`, both run in a child process, because two copies drop each other's file locks.
  *
  * @param options see {@link BackfillStepOptions}
  * @returns a migration for umzug's `migrations`. Its functions reject with a {@link BackfillError}, which is the `cause` of umzug's
- *   MigrationError: `VERIFICATION_FAILED`, `RUN_LOCKED`, `TERMINATED`, `SQLITE_LOADED_TWICE`, `STORE_BUSY` also if the connection is in a
- *   transaction, `STEP_DRIFTED` from `up` if the declaration of an unfinished backfill changed, and the other codes of `up` and `down`
+ *   MigrationError: `VERIFICATION_FAILED`, `RUN_LOCKED`, `TERMINATED`, `SQLITE_LOADED_TWICE` if the child process cannot do it, `WORKER_LOST` if it
+ *   was killed, `STORE_BUSY` also if the connection is in a transaction, `STEP_DRIFTED` from `up` if the declaration of an unfinished backfill changed, and the other codes of `up` and `down`
  * @throws {BackfillError} `STEP_INVALID` if an option is missing, unknown or of the wrong type; `STORE_NOT_A_FILE` if the database is in memory
  *
  * @example

@@ -25,7 +25,7 @@ export type LedgerCall =
       readonly dryRun: boolean;
     };
 
-/** What a call listens to, and reports to. */
+/** The abort signal and the listener of a call. */
 export type Listening = Pick<RunSettings, 'signal' | 'onEvent'>;
 
 /**

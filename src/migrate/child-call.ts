@@ -101,7 +101,7 @@ function asData(other: string, call: StepCall | LedgerCall): SentCall {
 function start(other: string, loadsFile: boolean): ChildProcess {
   const { NODE_OPTIONS, ...env } = process.env;
   try {
-    return fork(fileURLToPath(new URL('./beside-child.js', import.meta.url)), [], {
+    return fork(fileURLToPath(new URL('./call-process.js', import.meta.url)), [], {
       execArgv: loadsFile ? loaderOptions(process.execArgv) : [],
       env: loadsFile ? process.env : env,
       detached: true,

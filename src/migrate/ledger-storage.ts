@@ -38,11 +38,12 @@ export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[c
  * Names are stored without the extension of a code file, and `executed()` returns each with and without: `001.js` is executed if `001.ts` was.
  * It includes names whose file no longer exists; umzug ignores them. Logging a name twice is not an error. A backfill is executed once it is
  * verified, so that the next `up` resumes a stopped or failed one. For `down` it is executed as soon as it begins, if the storage is attached to
- * its Umzug: see {@link LedgerStorage}.
+ * its Umzug: see {@link LedgerStorage}. In a process that has loaded another copy of SQLite, each call runs in a child process.
  *
  * @param database path of the store, or a better-sqlite3 connection to it; no statement runs on the connection
  * @returns the `storage` of `new Umzug()`. Its functions reject with a `BackfillError`: `STORE_MISSING`, `STORE_BUSY` and the other `STORE_…`
- *   codes; `SQLITE_LOADED_TWICE`; `RUN_CONFLICT` if a logged step is not applied according to its ledger row
+ *   codes; `SQLITE_LOADED_TWICE` or `WORKER_LOST` if a child process is needed and cannot be started or was killed; `RUN_CONFLICT` if a logged
+ *   step is not applied according to its ledger row
  * @throws {BackfillError} `USAGE` if `database` is neither a path nor a connection, `STORE_NOT_A_FILE` if it is in memory
  *
  * @example
@@ -130,7 +131,7 @@ const WHAT = 'importExecuted()';
  * @param options see {@link ImportOptions}
  * @returns the imported names, and those that were in the ledger already
  * @throws {BackfillError} `USAGE` if an option is unknown or of the wrong type; `TABLE_MISSING`, `COLUMN_MISSING`; `IMPORT_REFUSED` if the ledger
- *   contradicts the other storage, or a name is not a text; `SQLITE_LOADED_TWICE` or a `STORE_…` code
+ *   contradicts the other storage, or a name is not a text; `SQLITE_LOADED_TWICE`, `WORKER_LOST` or a `STORE_…` code
  *
  * @example
  * import { JSONStorage } from 'umzug';

@@ -10,10 +10,10 @@ const SQLITE_ADDON =
 /** Entry of Node's list of loaded modules for `node:sqlite`, which no native module shows, because its SQLite is a part of Node. */
 const BUILT_IN = 'NativeModule sqlite';
 
-/** Key on the global object of a child process that works on a store beside another copy, for every copy of this package in it. */
+/** Property of the global object that marks a process of call-process.ts, for every copy of this package in it. */
 const CHILD = Symbol.for('umzug-backfill.beside-sqlite');
 
-/** Marks this process as such a child, so that it never starts another. */
+/** Marks this process as one of call-process.ts, which must not start another. */
 export const becomeChild = (): boolean => Reflect.set(globalThis, CHILD, true);
 
 /**

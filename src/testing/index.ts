@@ -15,7 +15,6 @@ import { requireResumption } from './interrupted.js';
 import { readOptions, type Subject, type TestBackfillOptions } from './options.js';
 import { makeStore } from './store.js';
 
-export type { FileUrl } from '../index.js';
 export { type BackfillTestCode, BackfillTestError } from './failure.js';
 export type {
   FileTestOptions,
