@@ -1,25 +1,12 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { contentsOf, runApp, startApp, stepFile, withTwo } from '../support/beside.js';
+import { contentsOf, inBatch, runApp, startApp, stepFile, withTwo } from '../support/beside.js';
 import { EVENTS, filled } from '../support/shop.js';
 
 // The application, or the child process that works for it beside another copy of SQLite, is killed in the middle of a batch.
 
 /** Batches before the one in which something happens. */
 const BEFORE = 2;
-
-/** Code of a step file that runs `act` in the child process, in the transaction of a batch. Its \`gone\` waits for the end of the application. */
-const inBatch = (act: string): string => `
-  import { subscribe } from 'node:diagnostics_channel';
-  let batches = 0;
-  const application = process.ppid;
-  const wait = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-  const gone = () => { while (process.ppid === application) wait(); };
-  if (process.connected) subscribe('umzug-backfill:failpoint', ({ at, detail }) => {
-    if (at !== 'statement' || !detail.trimStart().startsWith('INSERT INTO umzug_backfill_batches')) return;
-    batches += 1;
-    if (batches === ${BEFORE + 1}) { ${act} }
-  });`;
 
 const app = { copy: 'libsql', direction: 'up', options: { batchRows: 1 } } as const;
 
@@ -42,7 +29,11 @@ describe('beside another copy of SQLite, a step that is killed in a batch', () =
     it(`ends that batch, stops and resumes: ${signal} to the application`, () =>
       withTwo(async (path, undisturbed, folder) => {
         const act = `process.kill(application, '${signal}'); gone();`;
-        const ended = await startApp({ ...app, path, file: stepFile(folder, { extra: inBatch(act) }) });
+        const ended = await startApp({
+          ...app,
+          path,
+          file: stepFile(folder, { extra: inBatch(BEFORE + 1, act) }),
+        });
         expect(ended.signal).to.equal(signal);
         expect(filled(path), 'with the batch in which it was').to.be.within(BEFORE + 1, EVENTS - 1);
         await expectResumed(path, undisturbed, stepFile(folder));
@@ -50,7 +41,7 @@ describe('beside another copy of SQLite, a step that is killed in a batch', () =
 
   it('rolls that batch back, says so and resumes: SIGKILL to the child', () =>
     withTwo(async (path, undisturbed, folder) => {
-      const file = stepFile(folder, { extra: inBatch(`process.kill(process.pid, 'SIGKILL');`) });
+      const file = stepFile(folder, { extra: inBatch(BEFORE + 1, `process.kill(process.pid, 'SIGKILL');`) });
       const { error } = await runApp({ ...app, path, file });
       expect(error).to.deep.equal({
         name: 'BackfillError',
@@ -65,7 +56,11 @@ describe('beside another copy of SQLite, a step that is killed in a batch', () =
   it('is not left behind by the application, even where its function never returns', () =>
     withTwo(async (path, undisturbed, folder) => {
       const act = `process.kill(application, 'SIGKILL'); for (;;) wait();`;
-      const ended = await startApp({ ...app, path, file: stepFile(folder, { extra: inBatch(act) }) });
+      const ended = await startApp({
+        ...app,
+        path,
+        file: stepFile(folder, { extra: inBatch(BEFORE + 1, act) }),
+      });
       expect(ended.signal).to.equal('SIGKILL');
       expect(filled(path)).to.equal(BEFORE);
       await expectResumed(path, undisturbed, stepFile(folder));

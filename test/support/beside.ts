@@ -54,6 +54,28 @@ export function stepFile(folder: string, { name = 'step.mjs', extra = '', derive
   return file;
 }
 
+/** Code of a step file for the child process alone: `wait()` waits a little, `gone()` for the end of the application. */
+const inChild = (listener: string): string => `
+  import { subscribe } from 'node:diagnostics_channel';
+  import { existsSync } from 'node:fs';
+  let batches = 0;
+  const application = process.ppid;
+  const wait = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+  const gone = () => { while (process.ppid === application) wait(); };
+  if (process.connected) subscribe('umzug-backfill:failpoint', ({ at, detail }) => {
+    const isBatch = at === 'statement' && detail.trimStart().startsWith('INSERT INTO umzug_backfill_batches');
+    if (isBatch) batches += 1;
+    ${listener}
+  });`;
+
+/** Code of a step file that runs `act` in the child process, in the transaction of the nth batch. */
+export const inBatch = (nth: number, act: string): string =>
+  inChild(`if (isBatch && batches === ${nth}) { ${act} }`);
+
+/** Code of a step file that runs `act` in the child process, after the COMMIT of the first batch. */
+export const afterBatch = (act: string): string =>
+  inChild(`if (at === 'commit' && batches === 1) { ${act} }`);
+
 /** Runs `act` on a shop whose folder has a second copy of better-sqlite3, with a copy of the store for an undisturbed run. */
 export const withTwo = (
   act: (path: string, undisturbed: string, folder: string) => Promise<void>,
