@@ -55,7 +55,7 @@ describe('beside another copy of SQLite, a step that is killed in a batch', () =
 
   it('is not left behind by the application, even where its function never returns', () =>
     withTwo(async (path, undisturbed, folder) => {
-      const act = `process.kill(application, 'SIGKILL'); for (;;) wait();`;
+      const act = `process.kill(application, 'SIGKILL'); for (let i = 0; i < 6000; i += 1) wait();`;
       const ended = await startApp({
         ...app,
         path,
