@@ -66,18 +66,23 @@ export function storeAddress(config: Config, given: StoreFlags, env: NodeJS.Proc
       msg('Pass only one: remove the other options, or unset the variable'),
     );
   }
-  if (given.postgres) return fromUrl(named('DATABASE_URL') ?? missingUrl());
-  if (url !== undefined) return fromUrl(url);
-  if (fromEnv) return fromUrl(urlOf(fromEnv, named));
+  if (given.postgres) return urlAddress(named('DATABASE_URL') ?? missingUrl());
+  if (url !== undefined) return urlAddress(url);
+  if (fromEnv) return urlAddress(urlOf(fromEnv, named));
   const found = file ?? named(variable) ?? path ?? missingStore();
-  return isPostgresUrl(found) ? fromUrl(found) : { path: found };
+  return isPostgresUrl(found) ? urlAddress(found) : { path: found };
 }
 
 /** Returns the names of the environment variables with the path of the store, in order. */
 const variablesOf = ({ database: { env } }: Config): readonly string[] =>
   env === undefined ? [] : [env].flat();
 
-function fromUrl(url: string): StoreAddress {
+/**
+ * Returns the address of a PostgreSQL URL.
+ *
+ * @throws {BackfillError} `USAGE` if it is not one, or its parameters are unknown or contradict each other
+ */
+export function urlAddress(url: string): Required<StoreAddress> {
   if (!isPostgresUrl(url) || !parseAddress(url)) {
     throw usage(
       msg('The URL of the database is not a PostgreSQL URL'),

@@ -1,3 +1,4 @@
+import { withServerHints } from '../address.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { RUN_OPTIONS, type RunSettings } from '../option-table.js';
@@ -5,12 +6,8 @@ import { checkOptions, requireText } from '../options.js';
 import type { BackfillDefinition } from '../steps/define.js';
 import { hasControlCharacter, isDefinition } from '../steps/load.js';
 import { stepOf } from '../steps/step.js';
-import {
-  databasePath,
-  refuseDuplicateSqlite,
-  refuseOpenTransaction,
-  type StoreDatabase,
-} from './database.js';
+import type { RunResult } from './change.js';
+import { addressOf, refuseDuplicateSqlite, refuseOpenTransaction, type StoreDatabase } from './database.js';
 import { stripExtension } from './ledger-storage.js';
 import type { MigratorOptions } from './options.js';
 import { type RunnableStep, withoutUmzug } from './umzug.js';
@@ -19,11 +16,11 @@ import { type RunnableStep, withoutUmzug } from './umzug.js';
 export interface BackfillStepOptions extends RunSettings {
   /** Name of the migration, without a file extension. It must not change, because the ledger identifies the backfill by it. */
   readonly name: string;
-  /** The store: the path of its file, or a better-sqlite3 connection to it. No statement runs on the connection. */
+  /** The store: a file, or a database of PostgreSQL. No statement runs on a connection of the application. */
   readonly database: StoreDatabase;
   /** The backfill, from `defineBackfill()`. */
   readonly backfill: BackfillDefinition;
-  /** Options of the backup before a change. Default `false`: no backup, as for umzug's other migrations. */
+  /** Options of the backup of a file before a change. Default `false`: no backup, as for umzug's other migrations. */
   readonly backup?: RunSettings['backup'];
 }
 
@@ -67,35 +64,39 @@ export function backfillStep(options: BackfillStepOptions): RunnableStep {
       msg('Write backfill: defineBackfill({ … })'),
     );
   }
-  const path = databasePath(database, WHAT, 'STEP_INVALID');
+  const address = addressOf(database, { what: WHAT, code: 'STEP_INVALID' });
   const migrator: MigratorOptions = {
     backup: false,
     umzug: withoutUmzug,
     ...settings,
     project: {
-      config: { kind: 'config', database: { path }, steps: [], requires: {} },
+      config: { kind: 'config', database: { path: address.path }, steps: [], requires: {} },
       steps: [stepOf(backfill, name, WHAT)],
       isPart: true, // the ledger may contain others
     },
-    path,
+    ...address,
   };
   const ready = (): void => {
-    refuseDuplicateSqlite();
+    if (!address.postgres) refuseDuplicateSqlite();
     refuseOpenTransaction(database, WHAT);
   };
+  /** Throws the error that a command returns, because part of its work may be done. */
+  const thrown = async (command: () => Promise<RunResult>): Promise<void> =>
+    await withServerHints(address, async () => {
+      const { error } = await command();
+      if (error) throw error;
+    });
   return {
     name,
     async up() {
       ready();
       const { up } = await import('./up.js'); // not with this module, because every step file imports this package
-      const { error } = await up(migrator);
-      if (error) throw error;
+      await thrown(() => up(migrator));
     },
     async down() {
       ready();
       const { down } = await import('./down.js');
-      const { error } = await down(migrator, { migrations: [name], rerun: 'SKIP' }); // umzug repeats what it could not unlog
-      if (error) throw error;
+      await thrown(() => down(migrator, { migrations: [name], rerun: 'SKIP' })); // umzug repeats what it could not unlog
     },
   };
 }

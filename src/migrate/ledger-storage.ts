@@ -5,13 +5,14 @@ import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { EXTERNAL } from '../ledger/records.js';
 import { type Message, msg } from '../messages/message.js';
-import { refuseUnknownOptions, requireText } from '../options.js';
-import { databasePath, inLedger, type StoreDatabase } from './database.js';
+import { RUN_OPTIONS } from '../option-table.js';
+import { checkOptions, refuseUnknownOptions, requireText } from '../options.js';
+import { addressOf, inLedger, type LedgerAddress, type StoreDatabase } from './database.js';
 import type { MigrationStorage, UmzugEvents } from './umzug.js';
 
 /** An UmzugStorage in the ledger of a store. */
 export interface LedgerStorage extends MigrationStorage {
-  /** Path of the store. */
+  /** Path of the store; for PostgreSQL, its URL without the password, or `postgres://` if a function gives it. */
   readonly path: string;
   /**
    * Attaches the storage to the Umzug that uses it, and returns the Umzug. umzug calls one `executed()` for both directions; an attached storage
@@ -22,6 +23,12 @@ export interface LedgerStorage extends MigrationStorage {
    * `down({ migrations: [NAME], rerun: 'ALLOW' })`.
    */
   attach<Instance extends UmzugEvents>(umzug: Instance): Instance;
+}
+
+/** Options of {@link ledgerStorage}. */
+export interface LedgerStorageOptions {
+  /** Whether other roles of a server may do whatever this user may, as `--yes` says. Default false: `SEARCH_PATH_UNSAFE` if they may. */
+  readonly confirmed?: boolean | undefined;
 }
 
 /** Extensions of one migration: `001.ts` in development is `001.js` after the build. */
@@ -39,10 +46,11 @@ export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[c
  * verified, so that the next `up` resumes a stopped or failed one. For `down` it is executed as soon as it begins, if the storage is attached to
  * its Umzug: see {@link LedgerStorage}.
  *
- * @param database path of the store, or a better-sqlite3 connection to it; no statement runs on the connection
+ * @param database the store: a file, or a database of PostgreSQL; no statement runs on a connection of the application
+ * @param options see {@link LedgerStorageOptions}
  * @returns the `storage` of `new Umzug()`. Its functions reject with a `BackfillError`: `STORE_MISSING`, `STORE_BUSY` and the other `STORE_…`
  *   codes; `SQLITE_LOADED_TWICE`; `RUN_CONFLICT` if a logged step is not applied according to its ledger row
- * @throws {BackfillError} `USAGE` if `database` is neither a path nor a connection, `STORE_NOT_A_FILE` if it is in memory
+ * @throws {BackfillError} `USAGE` if `database` is none of these, or a setting cannot be carried over; `STORE_NOT_A_FILE` if it is in memory
  *
  * @example
  * import { Umzug } from 'umzug';
@@ -54,18 +62,27 @@ export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[c
  *   new Umzug({ migrations: { glob: 'migrations/*.js' }, context: db, storage, logger: undefined }),
  * );
  */
-export function ledgerStorage(database: StoreDatabase): LedgerStorage {
-  const path = databasePath(database, 'ledgerStorage()', 'USAGE');
+export function ledgerStorage(database: StoreDatabase, options: LedgerStorageOptions = {}): LedgerStorage {
+  const what = 'ledgerStorage()';
+  checkOptions(options, { confirmed: RUN_OPTIONS.confirmed }, what, 'USAGE');
+  return storageAt({ ...addressOf(database, { what, code: 'USAGE' }), confirmed: options.confirmed });
+}
+
+/** Addresses of storages. */
+const addresses = new WeakMap<object, LedgerAddress>();
+
+/** Returns a storage in the store at an address. */
+export function storageAt(address: LedgerAddress): LedgerStorage {
   const inSteps = async <Result>(
     access: 'read' | 'write',
     act: (steps: typeof import('../ledger/steps.js'), ledger: Ledger) => Promise<Result>,
   ): Promise<Result> => {
     const steps = await import('../ledger/steps.js');
-    return await inLedger(path, access, async ({ ledger }) => await act(steps, ledger));
+    return await inLedger(address, access, async ({ ledger }) => await act(steps, ledger));
   };
   const commands: string[] = []; // in progress: a migration may call `pending()`
-  return {
-    path,
+  const storage: LedgerStorage = {
+    path: address.path,
     attach(umzug) {
       umzug.on('beforeCommand', ({ command }) => void commands.push(command));
       umzug.on('afterCommand', ({ command }) => void commands.splice(commands.lastIndexOf(command), 1));
@@ -83,6 +100,8 @@ export function ledgerStorage(database: StoreDatabase): LedgerStorage {
       await inSteps('write', async (steps, ledger) => steps.unlogMigration(ledger, stripExtension(name)));
     },
   };
+  addresses.set(storage, address);
+  return storage;
 }
 
 /** A table in the store that contains the names of another storage, such as sequelize's. */
@@ -138,17 +157,22 @@ const WHAT = 'importExecuted()';
 export async function importExecuted(options: ImportOptions): Promise<ImportResult> {
   refuseUnknownOptions(options, ['from', 'to', 'dryRun'], WHAT, 'USAGE');
   const { from, to, dryRun = false } = options;
-  const path =
-    typeof to === 'object' && to !== null && 'path' in to ? to.path : databasePath(to, WHAT, 'USAGE');
+  const address = addressIn(to);
   const readNames = await namesIn(from);
   const { logMigration } = await import('../ledger/steps.js');
-  return await inLedger(path, dryRun ? 'read' : 'write', async ({ store, ledger }) => {
+  return await inLedger(address, dryRun ? 'read' : 'write', async ({ store, ledger }) => {
     const names = [...new Set((await readNames(store)).map((name) => stripExtension(asText(name))))].sort();
     const imported = await filterEach(names, async (name) => (await ledger.step(name)) === undefined);
     await refuseConflict(ledger, names, imported);
     if (!dryRun) for (const name of imported) await logMigration(ledger, name);
     return { imported, present: names.filter((name) => !imported.includes(name)) };
   });
+}
+
+function addressIn(to: ImportOptions['to']): LedgerAddress {
+  const known = typeof to === 'object' && to !== null ? addresses.get(to) : undefined;
+  const isOther = typeof to === 'object' && to !== null && 'attach' in to; // a copy of a storage
+  return known ?? addressOf(isOther ? to.path : to, { what: WHAT, code: 'USAGE' });
 }
 
 /** Returns a function that reads the names from the open store. A storage is read before that, because it may be slow. */
