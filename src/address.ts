@@ -37,6 +37,10 @@ const usage = (message: Message, hint: Message): BackfillError => new BackfillEr
 /** Whether a text is a PostgreSQL URL. */
 export const isPostgresUrl = (text: string): boolean => /^postgres(?:ql)?:\/\//i.test(text);
 
+/** Whether a program has passed the address from its code, so that no argument can contain it: its URL is a display name. */
+export const isFromCode = ({ postgres }: { readonly postgres?: PostgresAddress | undefined }): boolean =>
+  (postgres?.settings ?? postgres?.fresh) !== undefined;
+
 /**
  * Returns the store of an invocation: from its options, else from the environment, else the config's default. An option overrides
  * the environment if both specify a file; a file and a database, or two databases, are refused.
@@ -200,7 +204,10 @@ export const onPostgres = (text: string): string =>
     .replace(
       SQLITE_SHELL,
       (_, asked: string) =>
-        `psql STORE -c ${asked.replace(/^(['"]?)\.schema\b/, '$1\\d').replace(/^\\d$/, "'\\d'")}`,
+        `psql STORE -c ${asked
+          .replace(/^(['"]?)\.schema\b/, '$1\\d')
+          .replace(/^\.tables$/, '\\dt')
+          .replace(/^\\dt?$/, "'$&'")}`,
     )
     .replace(/--db-path \/path\/to\/store\.db/g, '--database-url postgres://USER@HOST:5432/DATABASE')
     .replace(/ with --db-path\b/g, ' with --database-url');

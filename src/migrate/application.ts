@@ -119,7 +119,7 @@ function storeOfSequelize(sequelize: object, call: Call): Found | undefined {
         example: 'database: async () => ({ host, user, password, … })',
       }),
     );
-  if (config === undefined) return server(readSettings(at, call));
+  if (config === undefined) return server(readSettings({ port: 5432, ...at }, call)); // its default, whatever PGPORT says
   const { dialectOptions, ...rest } = at as { readonly dialectOptions?: unknown };
   const passed = DIALECT_OPTIONS.filter((name) => member(dialectOptions, name) !== undefined);
   return server(

@@ -1,6 +1,7 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import knex from 'knex';
 import { after, before, describe, it } from 'mocha';
@@ -16,7 +17,7 @@ import {
   type StoreDatabase,
   sql,
 } from '../../src/index.js';
-import { useFolder } from '../support/cli.js';
+import { runCommand, useFolder } from '../support/cli.js';
 import { needServer, withClient } from '../support/postgres-server.js';
 import { failureOf, query } from '../support/stores.js';
 import { certificatesIn, hasOpenssl, startTlsServer, type TlsServer } from '../support/tls-server.js';
@@ -213,6 +214,33 @@ describe('a database of an application', () => {
     expect((await fresh.status()).isPending).to.equal(false);
     await step.down();
     expect(await filled()).to.deep.equal([{ n: 0 }]);
+  });
+
+  it('is that of the command line in code, unless an argument names another', async () => {
+    await withClient(tls.server.url('shop'), (client) =>
+      client.query('CREATE TABLE told (id int PRIMARY KEY, a text); ALTER TABLE told OWNER TO keyed'),
+    );
+    const file = folder.file('told.db');
+    new Database(file).exec('CREATE TABLE told (id INTEGER PRIMARY KEY, a TEXT)').close();
+    for (const database of ['settings', '() => settings']) {
+      const script = `import { createMigrator, defineBackfill, sql } from 'umzug-backfill';
+        const settings = JSON.parse(process.env.SETTINGS);
+        const steps = { told: defineBackfill({ table: 'told', key: 'id', columns: { a: sql("'x'") } }) };
+        await createMigrator({ database: ${database}, steps }).runAsCLI(process.argv.slice(1));`;
+      const run = async (...args: readonly string[]) =>
+        await runCommand([process.execPath, '--input-type=module', '-e', script, '--', ...args, '--json'], {
+          env: { SETTINGS: JSON.stringify(config) },
+        });
+      const early = await run('verify');
+      expect(early.json().error).to.include({ code: 'STEP_NOT_APPLIED' });
+      expect(early.json().error.hint, 'a URL would not have its settings').not.to.include('--database-url');
+      if (database !== 'settings') continue;
+      const up = await run('up');
+      expect(up.code, up.stderr).to.equal(0);
+      expect(up.json().applied).to.deep.equal(['told']);
+      expect((await run('status', '--db-path', file)).json().path).to.equal(file);
+      expect((await run('down')).json().reverted).to.deep.equal(['told']);
+    }
   });
 
   /** What a use of a database is refused with; its password is in no part of the error. */

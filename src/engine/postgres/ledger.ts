@@ -46,7 +46,7 @@ export const POSTGRES_LEDGER: LedgerDialect = {
   /** Event triggers of the database run with the project's search path, as for all DDL. */
   async make(store) {
     const postgres = requirePostgres(store);
-    await store.exec(ledgerLockSql(postgres.session)); // IF NOT EXISTS fails if another session creates or drops it at the same time
+    await store.get(ledgerLockSql(postgres.session)); // IF NOT EXISTS fails if another session creates or drops it at the same time
     const before = await ledgerTables(postgres);
     await store.project.exec(DDL);
     const made = (await ledgerTables(postgres)).filter((name) => !before.includes(name));
@@ -55,7 +55,7 @@ export const POSTGRES_LEDGER: LedgerDialect = {
     await refuseUnsafeLedger(postgres); // another user may have created them first
   },
   async drop(store) {
-    await store.exec(ledgerLockSql(requirePostgres(store).session));
+    await store.get(ledgerLockSql(requirePostgres(store).session));
     await requireNoSteps(store);
     await store.project.exec(
       `${LEDGER_DROP}\nDROP TABLE IF EXISTS ${XIDS_TABLE};\nDROP SEQUENCE IF EXISTS ${BATCH_NUMBERS};`,
