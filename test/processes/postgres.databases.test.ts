@@ -300,6 +300,7 @@ describe('a database of an application', () => {
       expect((await refusal('USAGE', database)).message).to.include(named);
 
     await refusal('STORE_UNREACHABLE', { ...config, password: `wrong-${PASSWORD}` });
+    ledgerStorage(config); // from here on the password is known
     await refusal('STORE_UNREACHABLE', () => {
       throw new Error(`no token for ${config.password}`);
     });
