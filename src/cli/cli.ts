@@ -1,5 +1,5 @@
 import { anySignal, handleBetweenBatches, signalHandlers } from '../abort.js';
-import { storeAddress, withKnownPlaces } from '../address.js';
+import { isFromCode, withKnownPlaces } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject, type Project } from '../config.js';
 import { plaintextWarnings } from '../db/postgres/address.js';
@@ -16,6 +16,7 @@ import { type HintContext, hintContext } from './hints.js';
 import { createEventLogger, isInfoLogged, type Log } from './log.js';
 import { openMetrics } from './metrics.js';
 import {
+  addressOfCall,
   type CliOptions,
   type Embedding,
   givenAll,
@@ -197,8 +198,8 @@ async function runOnStore(
   const view = isInfoLogged(level)
     ? progressView(stderr, env, (progress) => log({ event: 'progress', ...progress }))
     : undefined;
-  const address = storeAddress(project.config, options, env);
-  const unencrypted = address.postgres ? plaintextWarnings(address.postgres) : [];
+  const address = addressOfCall(options, loaded, env);
+  const unencrypted = address.postgres && !isFromCode(address) ? plaintextWarnings(address.postgres) : []; // else known once it is connected
   // Not once per store of a fleet.
   if (!logFields) for (const text of [...(project.stale ?? []), ...unencrypted]) log(warning(text));
   const logged = unencrypted.map(english);

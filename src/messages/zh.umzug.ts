@@ -31,10 +31,6 @@ export const zhUmzug = {
   'Expected `name` in {what} to be one line without a file extension, got {value}':
     '{what} 中的 `name` 应为不带文件扩展名的单行文本，实际为 {value}',
   'Set `name` to {name}': '请将 `name` 设为 {name}',
-  'Expected `database` in {what} to be a path or a connection of better-sqlite3':
-    '{what} 中的 `database` 应为路径或 better-sqlite3 的连接',
-  'Pass the path of the store, or the result of new Database(PATH)':
-    '请给出存储的路径，或 new Database(PATH) 的返回值',
   'The connection passed to {what} is to a database in memory or a temporary one, which no second connection can open':
     '传给 {what} 的连接指向内存数据库或临时数据库，第二个连接无法打开它',
   'Pass a connection to a file: new Database(PATH)': '请给出指向文件的连接： new Database(PATH)',

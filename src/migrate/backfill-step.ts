@@ -1,3 +1,4 @@
+import { withServerHints } from '../address.js';
 import { BackfillError } from '../errors.js';
 import { type FileUrl, optionFile } from '../file-url.js';
 import { msg } from '../messages/message.js';
@@ -8,7 +9,7 @@ import { hasControlCharacter, isDefinition } from '../steps/load.js';
 import { stepOf } from '../steps/step.js';
 import { besideOtherSqlite } from './beside.js';
 import type { RunResult } from './change.js';
-import { databasePath, refuseOpenTransaction, type StoreDatabase } from './database.js';
+import { addressOf, refuseOpenTransaction, type StoreDatabase } from './database.js';
 import { stripExtension } from './ledger-storage.js';
 import type { MigratorOptions } from './options.js';
 import { type RunnableStep, withoutUmzug } from './umzug.js';
@@ -17,7 +18,7 @@ import { type RunnableStep, withoutUmzug } from './umzug.js';
 export interface BackfillStepOptions extends RunSettings {
   /** Name of the migration, without a file extension. It must not change, because the ledger identifies the backfill by it. */
   readonly name: string;
-  /** The store: the path of its file, or a better-sqlite3 connection to it. No statement runs on the connection. */
+  /** The store: a file, or a database of PostgreSQL. No statement runs on a connection of the application. */
   readonly database: StoreDatabase;
   /** The backfill, from `defineBackfill()`. */
   readonly backfill: BackfillDefinition;
@@ -26,7 +27,7 @@ export interface BackfillStepOptions extends RunSettings {
    * a process that has loaded another copy of SQLite: the step then runs in a child process, which loads this module. Default: none.
    */
   readonly file?: string | FileUrl | undefined;
-  /** Options of the backup before a change. Default `false`: no backup, as for umzug's other migrations. */
+  /** Options of the backup of a file before a change. Default `false`: no backup, as for umzug's other migrations. */
   readonly backup?: RunSettings['backup'];
 }
 
@@ -71,27 +72,29 @@ export function backfillStep(options: BackfillStepOptions): RunnableStep {
       msg('Write backfill: defineBackfill({ … })'),
     );
   }
-  const path = databasePath(database, WHAT, 'STEP_INVALID');
+  const address = addressOf(database, { what: WHAT, code: 'STEP_INVALID' });
   const file = given === undefined ? undefined : optionFile(given, WHAT, 'STEP_INVALID');
   const migrator: MigratorOptions = {
     backup: false,
     umzug: withoutUmzug,
     ...settings,
     project: {
-      config: { kind: 'config', database: { path }, steps: [], requires: {} },
+      config: { kind: 'config', database: { path: address.path }, steps: [], requires: {} },
       steps: [stepOf(backfill, name, WHAT)],
       isPart: true, // the ledger may contain others
     },
-    path,
+    ...address,
   };
   const { signal, onEvent, ...sent } = settings;
   const run = async (call: 'up' | 'down', act: () => Promise<RunResult>): Promise<void> => {
     refuseOpenTransaction(database, WHAT);
-    const actHere = async (): Promise<void> => {
-      const { error } = await act();
-      if (error) throw error;
-    };
-    const storeCall = { call, path, name, backfill, file, settings: sent };
+    const { path, postgres } = address;
+    const storeCall = postgres ? undefined : { call, path, name, backfill, file, settings: sent };
+    const actHere = async (): Promise<void> =>
+      await withServerHints(address, async () => {
+        const { error } = await act();
+        if (error) throw error; // a command returns it, because part of its work may be done
+      });
     await besideOtherSqlite(storeCall, actHere, { signal, onEvent });
   };
   return {

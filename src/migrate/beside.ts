@@ -31,17 +31,17 @@ export type Listening = Pick<RunSettings, 'signal' | 'onEvent'>;
 /**
  * Runs `act`, or, if this process has loaded another copy of SQLite, the same call in a child process.
  *
- * @param call the call, as data except for the functions of a backfill
+ * @param call the call, as data except for the functions of a backfill; undefined for a store on a server
  * @throws {BackfillError} `SQLITE_LOADED_TWICE` if it cannot run in one, `WORKER_LOST` if the child was killed, and the errors of the call
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
  */
 export async function besideOtherSqlite<Result>(
-  call: StepCall | LedgerCall,
+  call: StepCall | LedgerCall | undefined,
   act: () => Promise<Result>,
   how: Listening = {},
 ): Promise<Result> {
-  const other = sqliteBeside();
-  if (other === undefined) return await act();
+  const other = call && sqliteBeside();
+  if (call === undefined || other === undefined) return await act();
   const { callInChild } = await import('./child-call.js');
   return (await callInChild(other, call, how)) as Result;
 }

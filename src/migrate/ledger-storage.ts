@@ -5,14 +5,15 @@ import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { EXTERNAL } from '../ledger/records.js';
 import { type Message, msg } from '../messages/message.js';
-import { refuseUnknownOptions, requireText } from '../options.js';
-import { besideOtherSqlite } from './beside.js';
-import { databasePath, inLedger, type StoreDatabase } from './database.js';
+import { RUN_OPTIONS } from '../option-table.js';
+import { checkOptions, refuseUnknownOptions, requireText } from '../options.js';
+import { besideOtherSqlite, type LedgerCall } from './beside.js';
+import { addressOf, inLedger, type LedgerAddress, type StoreDatabase } from './database.js';
 import type { MigrationStorage, UmzugEvents } from './umzug.js';
 
 /** An UmzugStorage in the ledger of a store. */
 export interface LedgerStorage extends MigrationStorage {
-  /** Path of the store. */
+  /** Path of the store; for PostgreSQL, its URL without the password, or `postgres://` if a function gives it. */
   readonly path: string;
   /**
    * Attaches the storage to the Umzug that uses it, and returns the Umzug. umzug calls one `executed()` for both directions; an attached storage
@@ -23,6 +24,12 @@ export interface LedgerStorage extends MigrationStorage {
    * `down({ migrations: [NAME], rerun: 'ALLOW' })`.
    */
   attach<Instance extends UmzugEvents>(umzug: Instance): Instance;
+}
+
+/** Options of {@link ledgerStorage}. */
+export interface LedgerStorageOptions {
+  /** Whether other roles of a server may do whatever this user may, as `--yes` says. Default false: `SEARCH_PATH_UNSAFE` if they may. */
+  readonly confirmed?: boolean | undefined;
 }
 
 /** Extensions of one migration: `001.ts` in development is `001.js` after the build. */
@@ -40,11 +47,12 @@ export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[c
  * verified, so that the next `up` resumes a stopped or failed one. For `down` it is executed as soon as it begins, if the storage is attached to
  * its Umzug: see {@link LedgerStorage}. In a process that has loaded another copy of SQLite, each call runs in a child process.
  *
- * @param database path of the store, or a better-sqlite3 connection to it; no statement runs on the connection
+ * @param database the store: a file, or a database of PostgreSQL; no statement runs on a connection of the application
+ * @param options see {@link LedgerStorageOptions}
  * @returns the `storage` of `new Umzug()`. Its functions reject with a `BackfillError`: `STORE_MISSING`, `STORE_BUSY` and the other `STORE_…`
  *   codes; `SQLITE_LOADED_TWICE` or `WORKER_LOST` if a child process is needed and cannot be started or was killed; `RUN_CONFLICT` if a logged
  *   step is not applied according to its ledger row
- * @throws {BackfillError} `USAGE` if `database` is neither a path nor a connection, `STORE_NOT_A_FILE` if it is in memory
+ * @throws {BackfillError} `USAGE` if `database` is none of these, or a setting cannot be carried over; `STORE_NOT_A_FILE` if it is in memory
  *
  * @example
  * import { Umzug } from 'umzug';
@@ -56,17 +64,28 @@ export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[c
  *   new Umzug({ migrations: { glob: 'migrations/*.js' }, context: db, storage, logger: undefined }),
  * );
  */
-export function ledgerStorage(database: StoreDatabase): LedgerStorage {
-  const path = databasePath(database, 'ledgerStorage()', 'USAGE');
+export function ledgerStorage(database: StoreDatabase, options: LedgerStorageOptions = {}): LedgerStorage {
+  const what = 'ledgerStorage()';
+  checkOptions(options, { confirmed: RUN_OPTIONS.confirmed }, what, 'USAGE');
+  return storageAt({ ...addressOf(database, { what, code: 'USAGE' }), confirmed: options.confirmed });
+}
+
+/** Addresses of storages. */
+const addresses = new WeakMap<object, LedgerAddress>();
+
+/** Returns a storage in the store at an address. */
+export function storageAt(address: LedgerAddress): LedgerStorage {
   const inSteps = async <Result>(
     access: 'read' | 'write',
     act: (steps: typeof import('../ledger/steps.js'), ledger: Ledger) => Promise<Result>,
   ): Promise<Result> => {
     const steps = await import('../ledger/steps.js');
-    return await inLedger(path, access, async ({ ledger }) => await act(steps, ledger));
+    return await inLedger(address, access, async ({ ledger }) => await act(steps, ledger));
   };
+  const { path } = address;
+  const onFile = <Call extends LedgerCall>(call: Call) => (address.postgres ? undefined : call);
   const commands: string[] = []; // in progress: a migration may call `pending()`
-  return {
+  const storage: LedgerStorage = {
     path,
     attach(umzug) {
       umzug.on('beforeCommand', ({ command }) => void commands.push(command));
@@ -75,22 +94,24 @@ export function ledgerStorage(database: StoreDatabase): LedgerStorage {
     },
     async executed() {
       const direction = commands.at(-1) === 'down' ? 'down' : 'up';
-      return await besideOtherSqlite({ call: 'executed', path, direction }, async () => {
+      return await besideOtherSqlite(onFile({ call: 'executed', path, direction }), async () => {
         const names = await inSteps('read', async (steps, ledger) => steps.executedNames(ledger, direction));
         return names.flatMap((name) => [name, ...CODE_EXTENSIONS.map((ending) => name + ending)]);
       });
     },
     async logMigration({ name }) {
-      await besideOtherSqlite({ call: 'logMigration', path, name }, async () =>
+      await besideOtherSqlite(onFile({ call: 'logMigration', path, name }), async () =>
         inSteps('write', async (steps, ledger) => steps.logMigration(ledger, stripExtension(name))),
       );
     },
     async unlogMigration({ name }) {
-      await besideOtherSqlite({ call: 'unlogMigration', path, name }, async () =>
+      await besideOtherSqlite(onFile({ call: 'unlogMigration', path, name }), async () =>
         inSteps('write', async (steps, ledger) => steps.unlogMigration(ledger, stripExtension(name))),
       );
     },
   };
+  addresses.set(storage, address);
+  return storage;
 }
 
 /** A table in the store that contains the names of another storage, such as sequelize's. */
@@ -146,12 +167,13 @@ const WHAT = 'importExecuted()';
 export async function importExecuted(options: ImportOptions): Promise<ImportResult> {
   refuseUnknownOptions(options, ['from', 'to', 'dryRun'], WHAT, 'USAGE');
   const { from, to, dryRun = false } = options;
-  const path =
-    typeof to === 'object' && to !== null && 'path' in to ? to.path : databasePath(to, WHAT, 'USAGE');
+  const address = addressIn(to);
+  const { path, postgres } = address;
   const source = await sourceOf(from);
-  return await besideOtherSqlite({ call: 'importExecuted', path, from: source, dryRun }, async () => {
+  const call = postgres ? undefined : ({ call: 'importExecuted', path, from: source, dryRun } as const);
+  return await besideOtherSqlite(call, async () => {
     const { logMigration } = await import('../ledger/steps.js');
-    return await inLedger(path, dryRun ? 'read' : 'write', async ({ store, ledger }) => {
+    return await inLedger(address, dryRun ? 'read' : 'write', async ({ store, ledger }) => {
       const found = 'table' in source ? await namesIn(store, source) : source;
       const names = [...new Set(found.map(stripExtension))].sort();
       const imported = await filterEach(names, async (name) => (await ledger.step(name)) === undefined);
@@ -160,6 +182,12 @@ export async function importExecuted(options: ImportOptions): Promise<ImportResu
       return { imported, present: names.filter((name) => !imported.includes(name)) };
     });
   });
+}
+
+function addressIn(to: ImportOptions['to']): LedgerAddress {
+  const known = typeof to === 'object' && to !== null ? addresses.get(to) : undefined;
+  const isOther = typeof to === 'object' && to !== null && 'attach' in to; // a copy of a storage
+  return known ?? addressOf(isOther ? to.path : to, { what: WHAT, code: 'USAGE' });
 }
 
 /** Returns the table, or the names of a storage, which is read before the store is opened, because it may be slow. */
