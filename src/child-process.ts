@@ -1,6 +1,6 @@
 /** Checks whether a value has no functions, so that it can be sent to another process. */
 export function isData(value: unknown): boolean {
-  if (typeof value === 'function') return false;
+  if (typeof value === 'function' || typeof value === 'symbol') return false;
   return typeof value !== 'object' || value === null || Object.values(value).every(isData);
 }
 
