@@ -60,6 +60,15 @@ const WHAT = 'backfillStep()';
  *     columns: { ordered_at: firstOf('body', ['ordered_at', 'ts'], 'created_at') },
  *   }),
  * });
+ * @example
+ * import pg from 'pg';
+ *
+ * const pool = new pg.Pool({ host: 'db.example', user: 'shop', database: 'shop', ssl: true });
+ * const fillTotals = backfillStep({
+ *   name: '004-fill-totals',
+ *   database: pool,
+ *   backfill: defineBackfill({ table: 'orders', key: 'id', columns: { total: sql('price * quantity') } }),
+ * });
  */
 export function backfillStep(options: BackfillStepOptions): RunnableStep {
   checkOptions(options, RUN_OPTIONS, WHAT, 'STEP_INVALID', ['name', 'database', 'backfill', 'file']);

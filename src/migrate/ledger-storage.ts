@@ -50,8 +50,8 @@ export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[c
  * @param database the store: a file, or a database of PostgreSQL; no statement runs on a connection of the application
  * @param options see {@link LedgerStorageOptions}
  * @returns the `storage` of `new Umzug()`. Its functions reject with a `BackfillError`: `STORE_MISSING`, `STORE_BUSY` and the other `STORE_…`
- *   codes; `SQLITE_LOADED_TWICE` or `WORKER_LOST` if a child process is needed and cannot be started or was killed; `RUN_CONFLICT` if a logged
- *   step is not applied according to its ledger row
+ *   codes; `SQLITE_LOADED_TWICE` or `WORKER_LOST` if a child process is needed and cannot be started or was killed; `SEARCH_PATH_UNSAFE` and other
+ *   refusals of a server; `RUN_CONFLICT` if a logged step is not applied according to its ledger row
  * @throws {BackfillError} `USAGE` if `database` is none of these, or a setting cannot be carried over; `STORE_NOT_A_FILE` if it is in memory
  *
  * @example

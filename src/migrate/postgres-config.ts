@@ -81,7 +81,7 @@ const CARRIED: Readonly<Record<string, readonly [expected: Message, accepts: (va
 const UNUSED =
   `max min poolSize idleTimeoutMillis allowExitOnIdle maxUses maxLifetimeSeconds log verify onConnect Promise
   keepAlive keepAliveInitialDelayMillis statement_timeout query_timeout lock_timeout idle_in_transaction_session_timeout
-  fallback_application_name client_encoding types binary pipeline scramMaxIterations expirationChecker`.split(
+  connect_timeout fallback_application_name client_encoding types binary pipeline scramMaxIterations expirationChecker`.split(
     /\s+/,
   );
 

@@ -189,6 +189,17 @@ describe('a database of an application', () => {
     });
   });
 
+  it('is refused where other roles may plant code, unless they are trusted', async () => {
+    const admin = (sql: string) => withClient(tls.server.url('shop'), (client) => client.query(sql));
+    await admin('CREATE ROLE low LOGIN; GRANT CREATE ON SCHEMA public TO low');
+    try {
+      await failureOf('SEARCH_PATH_UNSAFE', () => ledgerStorage(config).executed());
+      expect(await ledgerStorage(config, { confirmed: true }).executed()).to.deep.equal([]);
+    } finally {
+      await admin('REVOKE CREATE ON SCHEMA public FROM low; DROP ROLE low');
+    }
+  });
+
   it('is filled by a step and by a migrator', async () => {
     const shop = sequelize();
     await shop.query(

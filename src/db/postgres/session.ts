@@ -38,15 +38,15 @@ export class Sessions {
   #current: PostgresSession | undefined;
   #users = 0;
 
-  /** Warnings about the encryption of the session; none before it is opened. */
-  get warnings(): readonly Message[] {
-    return this.#current?.client.warnings ?? [];
-  }
-
   /** @param signal stops every wait for the database */
   constructor(address: PostgresAddress, signal?: AbortSignalLike) {
     this.address = address;
     this.#signal = signal;
+  }
+
+  /** Warnings about the encryption of the session; none before it is opened. */
+  get warnings(): readonly Message[] {
+    return this.#current?.client.warnings ?? [];
   }
 
   /** Returns the session, opening it if necessary. Each call must be paired with {@link leave}. */
