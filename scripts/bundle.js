@@ -5,7 +5,13 @@ import { rolldown } from 'rolldown';
 /** Compiled modules that stay files of their own: what package.json names, and what threads and processes begin with. All are found next to each other. */
 export const ENTRIES = [
   ...['index', 'lint/index', 'report/index', 'testing/index', 'cli/bin'],
-  ...['testing/child', 'fleet/worker', 'migrate/background-thread'],
+  ...[
+    'testing/child',
+    'fleet/worker',
+    'migrate/background-thread',
+    'migrate/call-process',
+    'migrate/orphan-thread',
+  ],
   ...[
     'engine/sqlite/trial-process',
     'engine/sqlite/companion-thread',

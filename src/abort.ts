@@ -70,3 +70,15 @@ export function signalHandlers(onSignal: (name: NodeJS.Signals) => void) {
   };
   return { add, remove };
 }
+
+/**
+ * Handles signals of a run on a file between batches, after the commit. At other times a long statement would delay the handler, so that
+ * the default applies: the process ends at once, which is safe. On a server, signals are always handled.
+ */
+export function handleBetweenBatches(
+  { event }: { readonly event: string },
+  { add, remove }: ReturnType<typeof signalHandlers>,
+): void {
+  if (event === 'batches_started') add();
+  if (event === 'batches_finished') remove();
+}

@@ -37,6 +37,10 @@ const usage = (message: Message, hint: Message): BackfillError => new BackfillEr
 /** Whether a text is a PostgreSQL URL. */
 export const isPostgresUrl = (text: string): boolean => /^postgres(?:ql)?:\/\//i.test(text);
 
+/** Whether a program has passed the address from its code, so that no argument can contain it: its URL is a display name. */
+export const isFromCode = ({ postgres }: { readonly postgres?: PostgresAddress | undefined }): boolean =>
+  (postgres?.settings ?? postgres?.fresh) !== undefined;
+
 /**
  * Returns the store of an invocation: from its options, else from the environment, else the config's default. An option overrides
  * the environment if both specify a file; a file and a database, or two databases, are refused.
@@ -66,18 +70,23 @@ export function storeAddress(config: Config, given: StoreFlags, env: NodeJS.Proc
       msg('Pass only one: remove the other options, or unset the variable'),
     );
   }
-  if (given.postgres) return fromUrl(named('DATABASE_URL') ?? missingUrl());
-  if (url !== undefined) return fromUrl(url);
-  if (fromEnv) return fromUrl(urlOf(fromEnv, named));
+  if (given.postgres) return urlAddress(named('DATABASE_URL') ?? missingUrl());
+  if (url !== undefined) return urlAddress(url);
+  if (fromEnv) return urlAddress(urlOf(fromEnv, named));
   const found = file ?? named(variable) ?? path ?? missingStore();
-  return isPostgresUrl(found) ? fromUrl(found) : { path: found };
+  return isPostgresUrl(found) ? urlAddress(found) : { path: found };
 }
 
 /** Returns the names of the environment variables with the path of the store, in order. */
 const variablesOf = ({ database: { env } }: Config): readonly string[] =>
   env === undefined ? [] : [env].flat();
 
-function fromUrl(url: string): StoreAddress {
+/**
+ * Returns the address of a PostgreSQL URL.
+ *
+ * @throws {BackfillError} `USAGE` if it is not one, or its parameters are unknown or contradict each other
+ */
+export function urlAddress(url: string): Required<StoreAddress> {
   if (!isPostgresUrl(url) || !parseAddress(url)) {
     throw usage(
       msg('The URL of the database is not a PostgreSQL URL'),
@@ -195,7 +204,10 @@ export const onPostgres = (text: string): string =>
     .replace(
       SQLITE_SHELL,
       (_, asked: string) =>
-        `psql STORE -c ${asked.replace(/^(['"]?)\.schema\b/, '$1\\d').replace(/^\\d$/, "'\\d'")}`,
+        `psql STORE -c ${asked
+          .replace(/^(['"]?)\.schema\b/, '$1\\d')
+          .replace(/^\.tables$/, '\\dt')
+          .replace(/^\\dt?$/, "'$&'")}`,
     )
     .replace(/--db-path \/path\/to\/store\.db/g, '--database-url postgres://USER@HOST:5432/DATABASE')
     .replace(/ with --db-path\b/g, ' with --database-url');

@@ -8,9 +8,16 @@ export {
   type StoreRequirements,
 } from './config.js';
 export { BackfillError, type ErrorCode } from './errors.js';
+export type { FileUrl } from './file-url.js';
 export { type BackfillStepOptions, backfillStep } from './migrate/backfill-step.js';
 export { type CreateMigratorOptions, createMigrator, type StepSource } from './migrate/create-migrator.js';
-export type { SqliteConnection, StoreDatabase } from './migrate/database.js';
+export type {
+  ApplicationDatabase,
+  PostgresDatabase,
+  PostgresSource,
+  SqliteConnection,
+  StoreDatabase,
+} from './migrate/database.js';
 export {
   type BackgroundOptions,
   type DeployOptions,
@@ -24,11 +31,13 @@ export {
   type ImportResult,
   importExecuted,
   type LedgerStorage,
+  type LedgerStorageOptions,
   ledgerStorage,
   type MigrationTable,
 } from './migrate/ledger-storage.js';
 export type { Migrator, MigratorCommands } from './migrate/migrator.js';
 export type { MigratorEvent } from './migrate/options.js';
+export type { PostgresConfig } from './migrate/postgres-config.js';
 export type { BackfillSkips, BackfillStatus, Status, StepStatus } from './migrate/status.js';
 export type {
   CommandEvent,

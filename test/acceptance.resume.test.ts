@@ -12,6 +12,7 @@ import {
   written,
   writtenCells,
 } from './support/resumable.js';
+import { umzugEngine } from './support/umzug-engine.js';
 
 /** What an error was caused by. */
 const rootOf = (error: unknown): unknown =>
@@ -20,11 +21,11 @@ const rootOf = (error: unknown): unknown =>
 /** From 1 on. */
 const every = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
 
-for (const engine of ENGINES) {
+for (const engine of [...ENGINES, umzugEngine]) {
   const withStore = (act: (store: TestStore) => Promise<void>, changed: TestStoreOptions = {}) =>
     engine.withStore({ ...smallStore, ...changed }, act);
 
-  describe(`${engine.name}: up, stopped`, () => {
+  describe(`${engine.title ?? engine.name}: up, stopped`, () => {
     let whole: Left;
 
     before(async function () {

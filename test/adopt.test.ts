@@ -232,6 +232,7 @@ describe('backfillStep', () => {
       [{ backup: true }, 'backup'],
       [{ targetBatchMs: 1.5 }, 'targetBatchMs'],
       [{ workers: 0 }, 'workers'],
+      [{ file: 5 }, 'file'],
     ];
     for (const [extra, named] of wrong) {
       const { message } = await failureOf('STEP_INVALID', () => step('x.db', extra));

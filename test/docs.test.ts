@@ -155,7 +155,9 @@ describe('links in the documentation', () => {
     'CHANGELOG.md',
     'examples/README.md',
     'examples/adopt/README.md',
+    'examples/adopt-sequelize/README.md',
     'examples/agentos/README.md',
+    'examples/sequelize-sqlite/README.md',
     'bench/NOTES.md',
   ].concat(
     ['docs', 'docs/maintainers'].flatMap((folder) =>

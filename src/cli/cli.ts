@@ -1,5 +1,5 @@
-import { anySignal, signalHandlers } from '../abort.js';
-import { storeAddress, withKnownPlaces } from '../address.js';
+import { anySignal, handleBetweenBatches, signalHandlers } from '../abort.js';
+import { isFromCode, withKnownPlaces } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject, type Project } from '../config.js';
 import { plaintextWarnings } from '../db/postgres/address.js';
@@ -8,7 +8,7 @@ import { type BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { isFleet } from '../fleet/stores.js';
 import { type Lang, loadTranslator, localeLang, type Translate } from '../messages/lang.js';
 import { english } from '../messages/message.js';
-import type { MigratorEvent, MigratorOptions } from '../migrate/options.js';
+import type { MigratorOptions } from '../migrate/options.js';
 import type { CommandName } from '../option-table.js';
 import { becomeOwner } from './become-owner.js';
 import { confirm, errorLines, printCauses, requireTerminal } from './error-output.js';
@@ -16,6 +16,7 @@ import { type HintContext, hintContext } from './hints.js';
 import { createEventLogger, isInfoLogged, type Log } from './log.js';
 import { openMetrics } from './metrics.js';
 import {
+  addressOfCall,
   type CliOptions,
   type Embedding,
   givenAll,
@@ -197,8 +198,8 @@ async function runOnStore(
   const view = isInfoLogged(level)
     ? progressView(stderr, env, (progress) => log({ event: 'progress', ...progress }))
     : undefined;
-  const address = storeAddress(project.config, options, env);
-  const unencrypted = address.postgres ? plaintextWarnings(address.postgres) : [];
+  const address = addressOfCall(options, loaded, env);
+  const unencrypted = address.postgres && !isFromCode(address) ? plaintextWarnings(address.postgres) : []; // else known once it is connected
   // Not once per store of a fleet.
   if (!logFields) for (const text of [...(project.stale ?? []), ...unencrypted]) log(warning(text));
   const logged = unencrypted.map(english);
@@ -247,16 +248,4 @@ async function runOnStore(
     });
   metrics?.end(name, exitCodeOf(result));
   return printResult(result, invocation, presenter);
-}
-
-/**
- * Handles signals of a run on a file between batches, after the commit. At other times a long statement would delay the handler, so that
- * the default applies: the process ends at once, which is safe. On a server, signals are always handled.
- */
-function handleBetweenBatches(
-  { event }: MigratorEvent,
-  { add, remove }: ReturnType<typeof signalHandlers>,
-): void {
-  if (event === 'batches_started') add();
-  if (event === 'batches_finished') remove();
 }

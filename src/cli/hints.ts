@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { onPostgres, type StoreAddress, type StoreFlags } from '../address.js';
+import { isFromCode, onPostgres, type StoreAddress, type StoreFlags } from '../address.js';
 import { expandHome } from '../db/path.js';
 import { shellWord } from '../shell.js';
 
@@ -12,6 +12,8 @@ export interface HintContext {
   readonly databaseUrl?: string | undefined;
   /** Whether the database is that of `DATABASE_URL`. */
   readonly isPostgres?: boolean | undefined;
+  /** Whether the program has passed a database from its code: its commands need no option for it. */
+  readonly isFromCode?: boolean | undefined;
   /** The store, however it was named: replaces STORE in hints. */
   readonly store?: string | undefined;
   /** Command of an embedding program. Default: that of this program. */
@@ -30,6 +32,7 @@ export function hintContext(
   { path, postgres }: StoreAddress,
   usual: string | undefined,
 ): HintContext {
+  if (isFromCode({ postgres })) return { isFromCode: true, store: path };
   if (postgres)
     return { databaseUrl: flags.postgres ? undefined : path, isPostgres: flags.postgres, store: path };
   const dbPath = flags.dbPath ?? (path === usual ? undefined : resolve(expandHome(path)));
@@ -73,7 +76,8 @@ export function asRunnable(text: string, env: NodeJS.ProcessEnv, context: HintCo
   const { backupDir, databaseUrl, isPostgres, store } = context;
   const program = invocation(env, context.program);
   const backups = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
-  const meant = databaseUrl !== undefined || isPostgres ? onPostgres(text) : text;
+  const isServer = databaseUrl !== undefined || isPostgres || context.isFromCode;
+  const meant = isServer ? onPostgres(text) : text;
   // Only the whole word, not a part of a code such as STORE_BUSY.
   const named = store === undefined ? meant : meant.replace(/\bSTORE\b/g, () => shellWord(store));
   return named.replace(HINTED, (found, command?: string) => {

@@ -1,5 +1,5 @@
 import { type Command, type CommanderError, Option as CommanderOption } from 'commander';
-import type { StoreAddress } from '../address.js';
+import { isFromCode, type StoreAddress, storeAddress } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { refuseWorkers } from '../engine/run-options.js';
 import { BackfillError } from '../errors.js';
@@ -100,6 +100,17 @@ export interface Embedding {
 /** A project, and options of runs that apply unless the arguments state others. */
 export type MigratorDefaults = Pick<MigratorOptions, 'project'> & Partial<MigratorOptions>;
 
+/** Returns the store of a call: an embedding program may have passed one from its code, which the arguments override. */
+export function addressOfCall(
+  options: CliOptions,
+  { project, path = '', postgres }: MigratorDefaults,
+  env: NodeJS.ProcessEnv,
+): StoreAddress {
+  const isChosen = (options.dbPath ?? options.databaseUrl ?? options.postgres) !== undefined;
+  if (isChosen || !postgres || !isFromCode({ postgres })) return storeAddress(project.config, options, env);
+  return { path, postgres };
+}
+
 /** Returns the options of a migrator for the arguments of a command. Events and signals are added by the caller. */
 export function migratorOptions(
   options: CliOptions,
@@ -112,6 +123,7 @@ export function migratorOptions(
   return {
     ...defaults,
     ...Object.fromEntries(given),
+    postgres: undefined, // the arguments may name a file instead
     ...address,
     showValues: options.showValues,
     backup: backupOptions(options, defaults.backup),

@@ -15,7 +15,6 @@ export const zhCli = {
   'an object': '对象',
   'an object with a list of columns for each table': '对象，其中每个表对应一个列名列表',
   'a list of folders': '文件夹的列表',
-  'a path, a URL, or an object with a path': '路径、URL，或带有路径的对象',
   'a folder': '文件夹',
   'a version': '版本号',
   'a function': '函数',

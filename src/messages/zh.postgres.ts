@@ -35,6 +35,4 @@ export const zhPostgres = {
     '数据库增大了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
   'The database shrank by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':
     '数据库减小了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
-  '{what} is for a store that is a file, and got a URL': '{what} 用于文件形式的存储，而得到的是 URL',
-  'Use createMigrator() for a database of PostgreSQL': 'PostgreSQL 数据库请使用 createMigrator()',
 } as const satisfies Catalogue;

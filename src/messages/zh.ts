@@ -1,6 +1,7 @@
 import type { Catalogue } from './message.js';
 import { zhChecks } from './zh.checks.js';
 import { zhCli } from './zh.cli.js';
+import { zhDatabase } from './zh.database.js';
 import { zhEngine } from './zh.engine.js';
 import { zhErrors } from './zh.errors.js';
 import { zhFleet } from './zh.fleet.js';
@@ -29,6 +30,7 @@ export const zh = {
   ...zhEngine,
   ...zhHints,
   ...zhChecks,
+  ...zhDatabase,
   ...zhResults,
   ...zhReport,
   ...zhLint,

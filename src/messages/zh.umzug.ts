@@ -31,10 +31,6 @@ export const zhUmzug = {
   'Expected `name` in {what} to be one line without a file extension, got {value}':
     '{what} 中的 `name` 应为不带文件扩展名的单行文本，实际为 {value}',
   'Set `name` to {name}': '请将 `name` 设为 {name}',
-  'Expected `database` in {what} to be a path or a connection of better-sqlite3':
-    '{what} 中的 `database` 应为路径或 better-sqlite3 的连接',
-  'Pass the path of the store, or the result of new Database(PATH)':
-    '请给出存储的路径，或 new Database(PATH) 的返回值',
   'The connection passed to {what} is to a database in memory or a temporary one, which no second connection can open':
     '传给 {what} 的连接指向内存数据库或临时数据库，第二个连接无法打开它',
   'Pass a connection to a file: new Database(PATH)': '请给出指向文件的连接： new Database(PATH)',
@@ -42,6 +38,17 @@ export const zhUmzug = {
     '传给 {what} 的连接正处于事务之中，这会使其他连接无法写入',
   'Commit it first, and run umzug outside of transactions: each batch has a separate one':
     '请先提交，并在事务之外运行 umzug：每个批次都有自己的事务',
+  'Set `file` of {what} to the file whose default export is its `backfill`: the step then runs in a child process, to which functions cannot be sent':
+    '请将 {what} 的 `file` 设为以其 `backfill` 为默认导出的文件：该步骤随后在子进程中运行，而函数无法发送给子进程',
+  'Declare the backfill in a file that does not import the database, even indirectly, and set `file` to it':
+    '请在不导入数据库（也不间接导入）的文件中声明该回填，并将 `file` 设为该文件',
+  'This process has loaded another copy of SQLite, {path}, and a child process, which would have one copy, cannot be started ({reason})':
+    '本进程加载了另一份 SQLite：{path}；而只有一份 SQLite 的子进程无法启动（{reason}）',
+  'Run umzug-backfill up as a second process': '请将 umzug-backfill up 作为另一个进程运行',
+  'The default export of {file} is not the `backfill` that was passed to {what}':
+    '{file} 的默认导出不是传给 {what} 的 `backfill`',
+  'Set `file` to the file that exports it: export default defineBackfill({ … })':
+    '请将 `file` 设为导出它的文件： export default defineBackfill({ … })',
   'Expected `from` in {what} to be a storage of umzug or a table':
     '{what} 中的 `from` 应为 umzug 的 storage 或表',
   "Write from: new JSONStorage({ path: 'umzug.json' }), or from: { table: 'SequelizeMeta' }":

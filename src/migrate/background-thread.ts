@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { rootBackfillError } from '../errors.js';
+import { toSent } from '../sent-error.js';
 import type { ThreadData, ThreadMessage } from './deploy.js';
 import { migrateOnDeploy } from './deploy.js';
 
@@ -17,7 +17,6 @@ try {
   });
   tell({ outcome });
 } catch (error) {
-  const { code, texts, hint } = rootBackfillError(error);
-  tell({ error: { code, texts, hint } });
+  tell({ error: toSent(error) });
 }
 parentPort?.close();

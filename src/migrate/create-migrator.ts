@@ -1,13 +1,20 @@
 import { resolve } from 'node:path';
-import { storeAddress } from '../address.js';
+import { type StoreAddress, storeAddress } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
-import { type Project, REQUIREMENTS, type StoreRequirements } from '../config.js';
+import {
+  type Config,
+  type DatabaseOptions,
+  type Project,
+  REQUIREMENTS,
+  type StoreRequirements,
+} from '../config.js';
 import { BackfillError } from '../errors.js';
 import { type Message, msg } from '../messages/message.js';
 import { RUN_OPTIONS, type RunSettings } from '../option-table.js';
-import { checkOptions, NAME, NAMES, type OptionTable, object } from '../options.js';
+import { checkOptions, NAME, NAMES, type OptionTable, object, optionOf } from '../options.js';
 import { hasControlCharacter, isDefinition, loadSteps, orderSteps, type TrustsCode } from '../steps/load.js';
 import { type StepDefinition, stepOf } from '../steps/step.js';
+import { addressOf, refuseOpenTransaction, type StoreDatabase } from './database.js';
 import { type Migrator, type MigratorParts, migratorOf } from './migrator.js';
 
 /** A folder of step files, or definitions by name. */
@@ -16,10 +23,10 @@ export type StepSource = string | Readonly<Record<string, StepDefinition>>;
 /** Options of {@link createMigrator}: those of its runs, and these. */
 export interface CreateMigratorOptions extends RunSettings, TrustsCode {
   /**
-   * The store: its path, or a URL of PostgreSQL. With `env`, an environment variable overrides it, the first that is set. `~/` is the
-   * home folder.
+   * The store: a file, or a database of PostgreSQL. With `env`, an environment variable with a path or a URL overrides `path`, the first that is
+   * set. `~/` is the home folder.
    */
-  readonly database: string | { readonly path: string; readonly env?: string | readonly string[] };
+  readonly database: StoreDatabase | { readonly path: string; readonly env?: string | readonly string[] };
   /** Steps: a folder, definitions by name, or a list of both. At least one of `steps`, `migrations` and `backfills` is required. */
   readonly steps?: StepSource | readonly StepSource[];
   /** More steps, like `steps`. All steps form one list, ordered by name (code units). */
@@ -73,32 +80,44 @@ export function createMigrator(options: CreateMigratorOptions): Migrator {
   return migratorOf(check(options));
 }
 
-const isDatabase = (value: unknown): value is CreateMigratorOptions['database'] =>
-  NAME.accepts(value) || (typeof value === 'object' && value !== null);
-
 const isRequirements = (value: unknown): value is StoreRequirements =>
   typeof value === 'object' && value !== null;
 
 const OPTIONS: OptionTable = {
   ...RUN_OPTIONS,
-  database: {
-    kind: object(msg('a path, a URL, or an object with a path'), isDatabase, {
-      path: { kind: NAME, isRequired: true },
-      env: { kind: NAMES },
-    }),
-    isRequired: true,
-  },
   folder: { kind: NAME },
   requires: { kind: object(msg('an object'), isRequirements, REQUIREMENTS) },
   trustConfig: COMMAND_OPTIONS.trustConfig,
 };
+
+/** Members of `database`, if it is a path and what overrides it. */
+const PATH_OPTIONS: OptionTable = { path: { kind: NAME, isRequired: true }, env: { kind: NAMES } };
+
+const isPath = (database: unknown): database is DatabaseOptions =>
+  typeof database === 'object' && database !== null && ('path' in database || 'env' in database);
+
+/** Checks `database`. Returns how to find the store, and what names it in a config. */
+function checkDatabase(database: CreateMigratorOptions['database']) {
+  if (isPath(database) || typeof database === 'string') {
+    const options = typeof database === 'string' ? { path: database } : database;
+    checkOptions(options, PATH_OPTIONS, optionOf('database', WHAT), 'CONFIG_INVALID');
+    const config: Config = { kind: 'config', database: options, steps: [], requires: {} };
+    return { options, address: () => storeAddress(config, {}, process.env) };
+  }
+  const address = addressOf(database, { what: WHAT, code: 'CONFIG_INVALID' });
+  const refusing = (): StoreAddress => {
+    refuseOpenTransaction(database, WHAT);
+    return address;
+  };
+  return { options: { path: address.path }, address: refusing };
+}
 
 const invalid = (message: Message, hint: Message): BackfillError =>
   new BackfillError('CONFIG_INVALID', message, hint);
 
 /** Checks the options. Returns how to load the project, once, and how to find the store. */
 function check(options: CreateMigratorOptions): MigratorParts {
-  checkOptions(options, OPTIONS, WHAT, 'CONFIG_INVALID', SOURCES);
+  checkOptions(options, OPTIONS, WHAT, 'CONFIG_INVALID', ['database', ...SOURCES]);
   const {
     database: store,
     steps,
@@ -109,7 +128,7 @@ function check(options: CreateMigratorOptions): MigratorParts {
     trustConfig,
     ...settings
   } = options;
-  const database = typeof store === 'string' ? { path: store } : store;
+  const { options: database, address } = checkDatabase(store);
   const sources = SOURCES.flatMap((name) => checkSources({ steps, migrations, backfills }[name], name));
   if (sources.length === 0) {
     throw invalid(
@@ -131,7 +150,7 @@ function check(options: CreateMigratorOptions): MigratorParts {
   };
   return {
     load: (trust) => (project ??= loadWith({ trustConfig: trust?.trustConfig ?? trustConfig })),
-    address: () => storeAddress(config, {}, process.env),
+    address,
     settings,
   };
 }

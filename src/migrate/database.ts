@@ -1,11 +1,12 @@
-import { createRequire } from 'node:module';
-import { dirname, resolve, sep } from 'node:path';
-import { isPostgresUrl } from '../address.js';
-import type { Transaction } from '../db/connection.js';
-import { BackfillError, type ErrorCode } from '../errors.js';
+import { resolve } from 'node:path';
+import { isPostgresUrl, type StoreAddress, urlAddress, withServerHints } from '../address.js';
+import type { StoreConnector, Transaction } from '../db/connection.js';
+import { isPostgresError } from '../engine-errors.js';
+import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
-import { requireText } from '../options.js';
 import { learnSecrets } from '../secrets.js';
+import { addressFrom, isSource, storeOf } from './application.js';
+import type { Call, PostgresConfig } from './postgres-config.js';
 import type { Session } from './session.js';
 
 /** The properties of a better-sqlite3 connection that are read. No statement runs on it: steps open separate ones. */
@@ -19,48 +20,74 @@ export interface SqliteConnection {
 }
 
 /**
- * A store: the path of its file, or a connection to it, of which only the path is used. The same copy of better-sqlite3 opens the file again,
- * because batches need separate settings and transactions.
+ * An object of an application: a `Pool` or `Client` of pg, a Sequelize (6, or 7 alpha), or a knex. Only its settings are read: no statement runs on its
+ * connections.
  */
-export type StoreDatabase = string | SqliteConnection;
+export type ApplicationDatabase =
+  | { readonly options: object; readonly totalCount: number }
+  | { readonly host: string; readonly port: number; escapeLiteral(text: string): string }
+  | { define(...model: never[]): unknown }
+  | { readonly client: { readonly config: object } };
+
+/** A database of PostgreSQL: its URL, settings as pg takes them, or an object that has them. */
+export type PostgresDatabase = string | PostgresConfig | ApplicationDatabase;
+
+/** Returns a database of PostgreSQL for one connection: called for each, because a password may be a token that expires. */
+export type PostgresSource = () => PostgresDatabase | Promise<PostgresDatabase>;
 
 /**
- * Returns the path of a store's file.
- *
- * @param what the function it was passed to, such as `ledgerStorage()`
- * @throws {BackfillError} with `code` if it is neither a path nor a connection; `STORE_NOT_A_FILE` if its database is in memory or temporary,
- *   because no second connection could open it
+ * A store: the path of a file, or a better-sqlite3 connection to it, of which only the path is used; or a database of PostgreSQL. Steps open
+ * separate connections, because batches need separate settings and transactions.
  */
-export function databasePath(database: StoreDatabase, what: string, code: ErrorCode): string {
-  if (typeof database !== 'object' || database === null) {
-    const path = requireText(database, 'database', what, code);
-    learnSecrets([path]);
-    if (!isPostgresUrl(path)) return path;
-    throw new BackfillError(
-      code,
-      msg('{what} is for a store that is a file, and got a URL', { what }),
-      msg('Use createMigrator() for a database of PostgreSQL'),
-    );
+export type StoreDatabase = SqliteConnection | PostgresDatabase | PostgresSource;
+
+/**
+ * Finds the store in what a program passed as `database`. Opens nothing.
+ *
+ * @throws {BackfillError} with the code of the call if it is none of these, or a setting cannot be carried over; `USAGE` for an unknown parameter of
+ *   a URL; `STORE_NOT_A_FILE` if it is in memory or temporary, because no second connection could open it; `STORE_BUSY` for a transaction of knex
+ */
+export function addressOf(database: unknown, call: Call): StoreAddress {
+  if (typeof database === 'string' && database.trim() !== '') {
+    learnSecrets([database]);
+    return isPostgresUrl(database) ? urlAddress(database) : { path: database };
   }
-  const { name, memory } = database;
-  if (typeof name !== 'string' || typeof memory !== 'boolean') {
-    throw new BackfillError(
-      code,
-      msg('Expected `database` in {what} to be a path or a connection of better-sqlite3', { what }),
-      msg('Pass the path of the store, or the result of new Database(PATH)'),
-    );
+  const found = isConnection(database) ? { file: fileOf(database, call) } : storeOf(database, call);
+  if (found) {
+    if ('file' in found) return { path: found.file };
+    return { path: found.postgres.url, postgres: found.postgres };
   }
-  if (memory) {
-    throw new BackfillError(
-      'STORE_NOT_A_FILE',
-      msg(
-        'The connection passed to {what} is to a database in memory or a temporary one, which no second connection can open',
-        { what },
-      ),
-      msg('Pass a connection to a file: new Database(PATH)'),
-    );
+  if (isSource(database)) {
+    const postgres = addressFrom(database, call);
+    return { path: postgres.url, postgres };
   }
-  return resolve(name);
+  throw new BackfillError(
+    call.code,
+    msg('Expected `database` in {what} to be a file, or a database of PostgreSQL', { what: call.what }),
+    msg(
+      'Pass a path, the result of new Database(PATH), a URL, settings as pg takes them, a Pool or Client of pg, a Sequelize or a knex for one of the two, or a function that returns such a database of PostgreSQL',
+    ),
+  );
+}
+
+const isConnection = (database: unknown): database is SqliteConnection =>
+  typeof database === 'object' &&
+  database !== null &&
+  'name' in database &&
+  typeof database.name === 'string' &&
+  'memory' in database &&
+  typeof database.memory === 'boolean';
+
+function fileOf({ name, memory }: SqliteConnection, { what }: Call): string {
+  if (!memory) return resolve(name);
+  throw new BackfillError(
+    'STORE_NOT_A_FILE',
+    msg(
+      'The connection passed to {what} is to a database in memory or a temporary one, which no second connection can open',
+      { what },
+    ),
+    msg('Pass a connection to a file: new Database(PATH)'),
+  );
 }
 
 /**
@@ -68,8 +95,8 @@ export function databasePath(database: StoreDatabase, what: string, code: ErrorC
  *
  * @throws {BackfillError} `STORE_BUSY`
  */
-export function refuseOpenTransaction(database: StoreDatabase, what: string): void {
-  if (typeof database === 'string' || !database.inTransaction) return;
+export function refuseOpenTransaction(database: unknown, what: string): void {
+  if (!isConnection(database) || !database.inTransaction) return;
   throw new BackfillError(
     'STORE_BUSY',
     msg(
@@ -80,69 +107,45 @@ export function refuseOpenTransaction(database: StoreDatabase, what: string): vo
   );
 }
 
+/** The address of a ledger. */
+export interface LedgerAddress extends StoreAddress {
+  /** Whether other roles of a server may do whatever this user may. Default false. */
+  readonly confirmed?: boolean | undefined;
+}
+
 /**
- * Opens a store that another Umzug uses, runs `act` in one transaction, and closes the store. The file may be empty, because a connection
+ * Opens a store that another Umzug uses, runs `act` in one transaction, and closes the store. A file may be empty, because a connection
  * creates it that way: the first migration creates its tables.
  *
  * @param access `read` writes nothing, except that it rolls back the transaction of a killed writer
- * @throws {BackfillError} `SQLITE_LOADED_TWICE`, `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD` or a `STORE_…` code
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD` or a `STORE_…` code
  */
 export async function inLedger<Result>(
-  path: string,
+  { path, postgres, confirmed }: LedgerAddress,
   access: 'read' | 'write',
   act: (session: Session) => Promise<Result>,
 ): Promise<Result> {
-  refuseDuplicateSqlite();
   // Not with this module, because every step file imports this package.
-  const { inTransaction, withStore } = await import('./session.js');
-  const { locateStore } = await import('../db/path.js');
-  const { sqliteConnector } = await import('../engine/sqlite/dialect.js');
-  const connector = sqliteConnector(path, { files: locateStore(path, { allowEmpty: true }) });
+  const { connectorFor, inTransaction, withStore } = await import('./session.js');
+  const connector = postgres ? await connectorFor({ path, postgres }) : await emptyFileConnector(path);
   const open = async (openFor: 'read' | 'write'): Promise<Result> =>
-    await withStore({ path, connector, project: { steps: [] } }, openFor, async (session) => {
+    await withStore({ path, connector, confirmed, project: { steps: [] } }, openFor, async (session) => {
       const actIn = async (tx: Transaction): Promise<Result> => await act(inTransaction(session, tx));
       return access === 'read' ? await session.store.snapshot(actIn) : await session.store.write(actIn);
     });
   try {
-    return await open(access);
+    return await withServerHints({ postgres }, async () => await open(access));
   } catch (error) {
-    if (!(error instanceof BackfillError) || error.code !== 'STORE_HOT_JOURNAL') throw error;
+    if (!(error instanceof BackfillError)) throw error;
+    // Another process has dropped the ledger since this one found it.
+    if (isPostgresError(error.cause) && error.cause.code === 'POSTGRES_42P01') return await open(access);
+    if (error.code !== 'STORE_HOT_JOURNAL') throw error;
     return await open('write');
   }
 }
 
-/** A native module of SQLite, or of a package with its name: `better-sqlite3/prebuilds/linux-x64.node`. */
-const SQLITE_ADDON = /sqlite3?(?:[\\/](?:build|prebuilds)[\\/].*)?\.node$/;
-
-/**
- * Refuses a process that has loaded another copy of SQLite, because two copies drop each other's locks on a file. Takes a few milliseconds.
- *
- * @throws {BackfillError} `SQLITE_LOADED_TWICE` with the path of the other copy
- * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
- */
-export function refuseDuplicateSqlite(): void {
-  const loaded = loadedAddons().filter((path) => SQLITE_ADDON.test(path));
-  const ours = dirname(createRequire(import.meta.url).resolve('better-sqlite3/package.json')) + sep;
-  const second = loaded.find((path) => !path.startsWith(ours));
-  if (second === undefined) return;
-  throw new BackfillError(
-    'SQLITE_LOADED_TWICE',
-    msg(
-      "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store",
-      { path: second },
-    ),
-    msg(
-      'Use the same better-sqlite3 in the application (npm ls better-sqlite3), or run umzug-backfill up as a second process',
-    ),
-  );
-}
-
-/** Returns the paths of the native modules that this process has loaded. */
-function loadedAddons(): string[] {
-  const report = process.report as NodeJS.ProcessReport & { excludeNetwork?: boolean };
-  const before = report.excludeNetwork ?? false;
-  report.excludeNetwork = true; // otherwise it resolves the host names of all peers
-  const { sharedObjects } = report.getReport() as unknown as { readonly sharedObjects: readonly string[] };
-  report.excludeNetwork = before;
-  return sharedObjects.filter((path) => path.endsWith('.node'));
+async function emptyFileConnector(path: string): Promise<StoreConnector> {
+  const { locateStore } = await import('../db/path.js');
+  const { sqliteConnector } = await import('../engine/sqlite/dialect.js');
+  return sqliteConnector(path, { files: locateStore(path, { allowEmpty: true }) });
 }

@@ -2,14 +2,15 @@ import { Worker } from 'node:worker_threads';
 import { isPostgresUrl, storeAddress, withKnownPlaces, withServerHints } from '../address.js';
 import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject } from '../config.js';
-import { BackfillError, type ErrorCode, type ErrorTexts, toBackfillError } from '../errors.js';
+import { type BackfillError, toBackfillError } from '../errors.js';
 import { DEPLOY_LOCK_TIMEOUT_MS, RUN_OPTIONS, type RunSettings } from '../option-table.js';
 import { checkOptions } from '../options.js';
 import { learnSecrets } from '../secrets.js';
+import { fromSent, type SentError } from '../sent-error.js';
 import type { TrustsCode } from '../steps/load.js';
 import type { PublicResult } from './change.js';
-import { refuseDuplicateSqlite } from './database.js';
 import type { MigratorEvent } from './options.js';
+import { refuseDuplicateSqlite } from './other-sqlite.js';
 import type { UpResult } from './up.js';
 
 /** Options of {@link migrateOnDeploy}: those of a run, with a lock timeout of 600,000 by default, and these. */
@@ -71,7 +72,7 @@ export type ThreadData = Omit<BackgroundOptions, 'onEvent'>;
 export type ThreadMessage =
   | { readonly event: MigratorEvent }
   | { readonly outcome: DeployResult }
-  | { readonly error: { readonly code: ErrorCode; readonly texts: ErrorTexts; readonly hint: string } };
+  | { readonly error: SentError };
 
 /** Backfills that run next to the application. */
 export interface RunningBackfills {
@@ -118,10 +119,7 @@ export function startBackfills(options: BackgroundOptions = {}): RunningBackfill
     worker.on('message', (message: ThreadMessage) => {
       if ('event' in message) onEvent?.(message.event);
       else if ('outcome' in message) resolve(message.outcome);
-      else {
-        const { code, texts, hint } = message.error;
-        reject(Object.assign(new BackfillError(code, texts.message, texts.hint), { hint }));
-      }
+      else reject(fromSent(message.error));
     });
     worker.on('error', (error) => reject(toBackfillError(error, 'in the thread of the backfills')));
     worker.on('exit', () => reject(toBackfillError(new Error('The thread of the backfills has ended'))));

@@ -5,13 +5,15 @@ import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { EXTERNAL } from '../ledger/records.js';
 import { type Message, msg } from '../messages/message.js';
-import { refuseUnknownOptions, requireText } from '../options.js';
-import { databasePath, inLedger, type StoreDatabase } from './database.js';
+import { RUN_OPTIONS } from '../option-table.js';
+import { checkOptions, refuseUnknownOptions, requireText } from '../options.js';
+import { besideOtherSqlite, type LedgerCall } from './beside.js';
+import { addressOf, inLedger, type LedgerAddress, type StoreDatabase } from './database.js';
 import type { MigrationStorage, UmzugEvents } from './umzug.js';
 
 /** An UmzugStorage in the ledger of a store. */
 export interface LedgerStorage extends MigrationStorage {
-  /** Path of the store. */
+  /** Path of the store; for PostgreSQL, its URL without the password, or `postgres://` if a function gives it. */
   readonly path: string;
   /**
    * Attaches the storage to the Umzug that uses it, and returns the Umzug. umzug calls one `executed()` for both directions; an attached storage
@@ -22,6 +24,12 @@ export interface LedgerStorage extends MigrationStorage {
    * `down({ migrations: [NAME], rerun: 'ALLOW' })`.
    */
   attach<Instance extends UmzugEvents>(umzug: Instance): Instance;
+}
+
+/** Options of {@link ledgerStorage}. */
+export interface LedgerStorageOptions {
+  /** Whether other roles of a server may do whatever this user may, as `--yes` says. Default false: `SEARCH_PATH_UNSAFE` if they may. */
+  readonly confirmed?: boolean | undefined;
 }
 
 /** Extensions of one migration: `001.ts` in development is `001.js` after the build. */
@@ -37,12 +45,14 @@ export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[c
  * Names are stored without the extension of a code file, and `executed()` returns each with and without: `001.js` is executed if `001.ts` was.
  * It includes names whose file no longer exists; umzug ignores them. Logging a name twice is not an error. A backfill is executed once it is
  * verified, so that the next `up` resumes a stopped or failed one. For `down` it is executed as soon as it begins, if the storage is attached to
- * its Umzug: see {@link LedgerStorage}.
+ * its Umzug: see {@link LedgerStorage}. In a process that has loaded another copy of SQLite, each call runs in a child process.
  *
- * @param database path of the store, or a better-sqlite3 connection to it; no statement runs on the connection
+ * @param database the store: a file, or a database of PostgreSQL; no statement runs on a connection of the application
+ * @param options see {@link LedgerStorageOptions}
  * @returns the `storage` of `new Umzug()`. Its functions reject with a `BackfillError`: `STORE_MISSING`, `STORE_BUSY` and the other `STORE_…`
- *   codes; `SQLITE_LOADED_TWICE`; `RUN_CONFLICT` if a logged step is not applied according to its ledger row
- * @throws {BackfillError} `USAGE` if `database` is neither a path nor a connection, `STORE_NOT_A_FILE` if it is in memory
+ *   codes; `SQLITE_LOADED_TWICE` or `WORKER_LOST` if a child process is needed and cannot be started or was killed; `SEARCH_PATH_UNSAFE` and other
+ *   refusals of a server; `RUN_CONFLICT` if a logged step is not applied according to its ledger row
+ * @throws {BackfillError} `USAGE` if `database` is none of these, or a setting cannot be carried over; `STORE_NOT_A_FILE` if it is in memory
  *
  * @example
  * import { Umzug } from 'umzug';
@@ -54,17 +64,28 @@ export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[c
  *   new Umzug({ migrations: { glob: 'migrations/*.js' }, context: db, storage, logger: undefined }),
  * );
  */
-export function ledgerStorage(database: StoreDatabase): LedgerStorage {
-  const path = databasePath(database, 'ledgerStorage()', 'USAGE');
+export function ledgerStorage(database: StoreDatabase, options: LedgerStorageOptions = {}): LedgerStorage {
+  const what = 'ledgerStorage()';
+  checkOptions(options, { confirmed: RUN_OPTIONS.confirmed }, what, 'USAGE');
+  return storageAt({ ...addressOf(database, { what, code: 'USAGE' }), confirmed: options.confirmed });
+}
+
+/** Addresses of storages. */
+const addresses = new WeakMap<object, LedgerAddress>();
+
+/** Returns a storage in the store at an address. */
+export function storageAt(address: LedgerAddress): LedgerStorage {
   const inSteps = async <Result>(
     access: 'read' | 'write',
     act: (steps: typeof import('../ledger/steps.js'), ledger: Ledger) => Promise<Result>,
   ): Promise<Result> => {
     const steps = await import('../ledger/steps.js');
-    return await inLedger(path, access, async ({ ledger }) => await act(steps, ledger));
+    return await inLedger(address, access, async ({ ledger }) => await act(steps, ledger));
   };
+  const { path } = address;
+  const onFile = <Call extends LedgerCall>(call: Call) => (address.postgres ? undefined : call);
   const commands: string[] = []; // in progress: a migration may call `pending()`
-  return {
+  const storage: LedgerStorage = {
     path,
     attach(umzug) {
       umzug.on('beforeCommand', ({ command }) => void commands.push(command));
@@ -73,16 +94,24 @@ export function ledgerStorage(database: StoreDatabase): LedgerStorage {
     },
     async executed() {
       const direction = commands.at(-1) === 'down' ? 'down' : 'up';
-      const names = await inSteps('read', async (steps, ledger) => steps.executedNames(ledger, direction));
-      return names.flatMap((name) => [name, ...CODE_EXTENSIONS.map((ending) => name + ending)]);
+      return await besideOtherSqlite(onFile({ call: 'executed', path, direction }), async () => {
+        const names = await inSteps('read', async (steps, ledger) => steps.executedNames(ledger, direction));
+        return names.flatMap((name) => [name, ...CODE_EXTENSIONS.map((ending) => name + ending)]);
+      });
     },
     async logMigration({ name }) {
-      await inSteps('write', async (steps, ledger) => steps.logMigration(ledger, stripExtension(name)));
+      await besideOtherSqlite(onFile({ call: 'logMigration', path, name }), async () =>
+        inSteps('write', async (steps, ledger) => steps.logMigration(ledger, stripExtension(name))),
+      );
     },
     async unlogMigration({ name }) {
-      await inSteps('write', async (steps, ledger) => steps.unlogMigration(ledger, stripExtension(name)));
+      await besideOtherSqlite(onFile({ call: 'unlogMigration', path, name }), async () =>
+        inSteps('write', async (steps, ledger) => steps.unlogMigration(ledger, stripExtension(name))),
+      );
     },
   };
+  addresses.set(storage, address);
+  return storage;
 }
 
 /** A table in the store that contains the names of another storage, such as sequelize's. */
@@ -123,7 +152,7 @@ const WHAT = 'importExecuted()';
  * @param options see {@link ImportOptions}
  * @returns the imported names, and those that were in the ledger already
  * @throws {BackfillError} `USAGE` if an option is unknown or of the wrong type; `TABLE_MISSING`, `COLUMN_MISSING`; `IMPORT_REFUSED` if the ledger
- *   contradicts the other storage, or a name is not a text; `SQLITE_LOADED_TWICE` or a `STORE_…` code
+ *   contradicts the other storage, or a name is not a text; `SQLITE_LOADED_TWICE`, `WORKER_LOST` or a `STORE_…` code
  *
  * @example
  * import { JSONStorage } from 'umzug';
@@ -138,21 +167,31 @@ const WHAT = 'importExecuted()';
 export async function importExecuted(options: ImportOptions): Promise<ImportResult> {
   refuseUnknownOptions(options, ['from', 'to', 'dryRun'], WHAT, 'USAGE');
   const { from, to, dryRun = false } = options;
-  const path =
-    typeof to === 'object' && to !== null && 'path' in to ? to.path : databasePath(to, WHAT, 'USAGE');
-  const readNames = await namesIn(from);
-  const { logMigration } = await import('../ledger/steps.js');
-  return await inLedger(path, dryRun ? 'read' : 'write', async ({ store, ledger }) => {
-    const names = [...new Set((await readNames(store)).map((name) => stripExtension(asText(name))))].sort();
-    const imported = await filterEach(names, async (name) => (await ledger.step(name)) === undefined);
-    await refuseConflict(ledger, names, imported);
-    if (!dryRun) for (const name of imported) await logMigration(ledger, name);
-    return { imported, present: names.filter((name) => !imported.includes(name)) };
+  const address = addressIn(to);
+  const { path, postgres } = address;
+  const source = await sourceOf(from);
+  const call = postgres ? undefined : ({ call: 'importExecuted', path, from: source, dryRun } as const);
+  return await besideOtherSqlite(call, async () => {
+    const { logMigration } = await import('../ledger/steps.js');
+    return await inLedger(address, dryRun ? 'read' : 'write', async ({ store, ledger }) => {
+      const found = 'table' in source ? await namesIn(store, source) : source;
+      const names = [...new Set(found.map(stripExtension))].sort();
+      const imported = await filterEach(names, async (name) => (await ledger.step(name)) === undefined);
+      await refuseConflict(ledger, names, imported);
+      if (!dryRun) for (const name of imported) await logMigration(ledger, name);
+      return { imported, present: names.filter((name) => !imported.includes(name)) };
+    });
   });
 }
 
-/** Returns a function that reads the names from the open store. A storage is read before that, because it may be slow. */
-async function namesIn(from: ImportOptions['from']): Promise<(store: Store) => Promise<readonly unknown[]>> {
+function addressIn(to: ImportOptions['to']): LedgerAddress {
+  const known = typeof to === 'object' && to !== null ? addresses.get(to) : undefined;
+  const isOther = typeof to === 'object' && to !== null && 'attach' in to; // a copy of a storage
+  return known ?? addressOf(isOther ? to.path : to, { what: WHAT, code: 'USAGE' });
+}
+
+/** Returns the table, or the names of a storage, which is read before the store is opened, because it may be slow. */
+async function sourceOf(from: ImportOptions['from']): Promise<Required<MigrationTable> | readonly string[]> {
   if (typeof from !== 'object' || from === null) {
     throw new BackfillError(
       'USAGE',
@@ -162,31 +201,33 @@ async function namesIn(from: ImportOptions['from']): Promise<(store: Store) => P
   }
   if ('executed' in from) {
     const names: readonly unknown[] = await from.executed({ context: {} });
-    return async () => names;
+    return names.map(asText);
   }
   refuseUnknownOptions(from, ['table', 'column'], `\`from\` of ${WHAT}`, 'USAGE');
   const table = requireText(from.table, 'from.table', WHAT, 'USAGE');
-  const column = requireText(from.column ?? 'name', 'from.column', WHAT, 'USAGE');
+  return { table, column: requireText(from.column ?? 'name', 'from.column', WHAT, 'USAGE') };
+}
+
+async function namesIn(store: Store, { table, column }: Required<MigrationTable>): Promise<string[]> {
   const { absentColumns } = await import('../engine/schema.js');
-  return async (store) => {
-    if (!(await store.dialect.hasTable(store, table))) {
-      throw new BackfillError(
-        'TABLE_MISSING',
-        msg('The store has no table {table} to import names from', { table }),
-        msg(
-          'Set `from.table` to the table of the previous storage; sqlite3 STORE .tables lists those of the store',
-        ),
-      );
-    }
-    if ((await absentColumns(store, table, [column])).size > 0) {
-      throw new BackfillError(
-        'COLUMN_MISSING',
-        msg('The table {table} has no column {column} to import names from', { table, column }),
-        msg('Set `from.column` to the column with the names of migrations'),
-      );
-    }
-    return await store.project.pluck(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
-  };
+  if (!(await store.dialect.hasTable(store, table))) {
+    throw new BackfillError(
+      'TABLE_MISSING',
+      msg('The store has no table {table} to import names from', { table }),
+      msg(
+        'Set `from.table` to the table of the previous storage; sqlite3 STORE .tables lists those of the store',
+      ),
+    );
+  }
+  if ((await absentColumns(store, table, [column])).size > 0) {
+    throw new BackfillError(
+      'COLUMN_MISSING',
+      msg('The table {table} has no column {column} to import names from', { table, column }),
+      msg('Set `from.column` to the column with the names of migrations'),
+    );
+  }
+  const names = await store.project.pluck(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
+  return names.map(asText);
 }
 
 const refused = (message: Message, hint: Message): BackfillError =>

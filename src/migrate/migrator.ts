@@ -14,9 +14,9 @@ import { shellWord } from '../shell.js';
 import type { TrustsCode } from '../steps/load.js';
 import type { Verification } from '../verify/verify.js';
 import type { PublicResult, RunResult } from './change.js';
-import { refuseDuplicateSqlite } from './database.js';
-import { ledgerStorage } from './ledger-storage.js';
+import { storageAt } from './ledger-storage.js';
 import type { MigratorOptions } from './options.js';
+import { refuseDuplicateSqlite } from './other-sqlite.js';
 import type { BackfillSkips, Status } from './status.js';
 import { type MigrateOptions, metaOf, stepUmzugClass, type UmzugCommands } from './umzug.js';
 import type { BackfillResult } from './up.js';
@@ -190,6 +190,6 @@ export function migratorOf({ load, address, settings }: MigratorParts): Migrator
   };
   return new ProjectMigrator(
     async () => (await load()).steps,
-    () => ledgerStorage(address().path),
+    () => storageAt({ ...address(), confirmed: settings.confirmed }),
   );
 }

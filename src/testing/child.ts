@@ -1,7 +1,7 @@
 import { subscribe } from 'node:diagnostics_channel';
-import { toBackfillError } from '../errors.js';
 import { FAILPOINT_CHANNEL, type Failpoint } from '../failpoint.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
+import { toSent } from '../sent-error.js';
 import { loadStep } from '../steps/load.js';
 import type { ChildResult, FaultRequest, Task } from './fault-injector.js';
 import type { Subject } from './options.js';
@@ -34,8 +34,7 @@ async function run(order: FaultRequest): Promise<ChildResult> {
     await (order.direction === 'up' ? runUp : runDown)((await subject) as Subject, order.path);
     return { isDone: true };
   } catch (error) {
-    const { code, texts } = toBackfillError(error);
-    return { error: { code, texts } };
+    return { error: toSent(error) };
   }
 }
 

@@ -2,10 +2,11 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BackfillError, type ErrorCode, type ErrorTexts } from '../errors.js';
+import { loaderOptions } from '../child-process.js';
 import { type Session, withStore } from '../migrate/session.js';
 import { revertBackfillStep } from '../run/revert.js';
 import { applyBackfillStep } from '../run/runner.js';
+import { fromSent, type SentError } from '../sent-error.js';
 import { BackfillTestError } from './failure.js';
 import type { Subject } from './options.js';
 import { runOptions } from './store.js';
@@ -77,15 +78,7 @@ export interface FaultRequest extends Interruption {
 }
 
 /** Message from a child that was not killed. */
-export type ChildResult =
-  | { readonly isDone: true }
-  | { readonly error: { readonly code: ErrorCode; readonly texts: ErrorTexts } };
-
-/** Checks whether a definition has no functions, so that it can be sent to another process. */
-export function isData(value: unknown): boolean {
-  if (typeof value === 'function') return false;
-  return typeof value !== 'object' || value === null || Object.values(value).every(isData);
-}
+export type ChildResult = { readonly isDone: true } | { readonly error: SentError };
 
 /** Interrupts by SIGKILL, in processes that load the step's file. Starts the next process while one works. */
 export function killing(subject: Subject): FaultInjector {
@@ -139,16 +132,5 @@ async function ending(child: ChildProcess, order: FaultRequest): Promise<'interr
     );
   }
   if ('isDone' in report) return 'done';
-  const { code: errorCode, texts } = report.error;
-  throw new BackfillError(errorCode, texts.message, texts.hint);
-}
-
-/** Returns the options of Node that affect how files are loaded, which a step may need. Others concern the test runner. */
-function loaderOptions(options: readonly string[]): string[] {
-  const isLoader =
-    /^(?:--import|--require|-r|--loader|--experimental-loader|--conditions|-C)(?:=|$)|^--(?:no-)?experimental-(?:strip|transform)-types$/;
-  return options.flatMap((option, i) => {
-    if (!isLoader.test(option)) return [];
-    return option.includes('=') || option.endsWith('-types') ? [option] : [option, options[i + 1] ?? ''];
-  });
+  throw fromSent(report.error);
 }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isData } from '../child-process.js';
 import { PROCESS_FAILED, takeThrown } from '../engine/process.js';
 import { BackfillError } from '../errors.js';
 import type { BackfillSkips } from '../index.js';
@@ -9,7 +10,7 @@ import { messageOf, thrownText } from '../thrown.js';
 import { requireCatchUp, requirePreserved } from './application-writes.js';
 import { type Baseline, requireRoundTrip } from './baseline.js';
 import { BackfillTestError } from './failure.js';
-import { type FaultInjector, isData, killing, throwing } from './fault-injector.js';
+import { type FaultInjector, killing, throwing } from './fault-injector.js';
 import { requireResumption } from './interrupted.js';
 import { readOptions, type Subject, type TestBackfillOptions } from './options.js';
 import { makeStore } from './store.js';
@@ -17,7 +18,6 @@ import { makeStore } from './store.js';
 export { type BackfillTestCode, BackfillTestError } from './failure.js';
 export type {
   FileTestOptions,
-  FileUrl,
   InlineTestOptions,
   SeedOptions,
   TestBackfillOptions,

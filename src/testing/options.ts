@@ -1,29 +1,18 @@
-import { basename, extname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, extname } from 'node:path';
 import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
+import { optionFile } from '../file-url.js';
 import type {
   BackfillDefinition,
   BackfillSkips,
   CellValue,
+  FileUrl,
   SchemaStepDefinition,
   SqlStepDefinition,
 } from '../index.js';
 import { type Message, msg } from '../messages/message.js';
-import {
-  BOOLEAN,
-  checkOptions,
-  invalidOption,
-  POSITIVE,
-  refuseUnknownOptions,
-  requireText,
-} from '../options.js';
+import { BOOLEAN, checkOptions, invalidOption, POSITIVE, refuseUnknownOptions } from '../options.js';
 import { isDefinition, loadStep } from '../steps/load.js';
-
-/** A URL of a file, such as `new URL('../backfills/002-names.js', import.meta.url)`. */
-export interface FileUrl {
-  readonly href: string;
-}
 
 /** A row of the backfill's table: values by column. Missing columns have their default. */
 export type TestRow = Readonly<Record<string, CellValue>>;
@@ -124,7 +113,7 @@ async function readStep(
       throw invalid('backfill', msg('the result of defineBackfill()'), backfill);
     return { step: { ...backfill, name: 'backfill', path: WHAT }, file: undefined };
   }
-  const path = pathOf(file);
+  const path = optionFile(file, WHAT, 'USAGE');
   const step = await loadStep(path);
   if (step.kind !== 'backfill') {
     throw new BackfillError(
@@ -134,12 +123,6 @@ async function readStep(
     );
   }
   return { step: { ...step, name: basename(path, extname(path)) }, file: path };
-}
-
-function pathOf(file: unknown): string {
-  const text = typeof file === 'object' && file !== null && 'href' in file ? String(file.href) : file;
-  const given = requireText(text, 'file', WHAT, 'USAGE');
-  return given.startsWith('file:') ? fileURLToPath(given) : resolve(given);
 }
 
 function checkedSchema(schema: unknown): Subject['schema'] {

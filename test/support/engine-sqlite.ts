@@ -6,7 +6,7 @@ import type { State } from './expect-same.js';
 import { readLedger } from './ledger.js';
 import { derivedCells, oracle } from './oracle-words.js';
 import type { PgForm } from './postgres-stores.js';
-import type { Address } from './project.js';
+import type { Address, Extra, UpOutcome } from './project.js';
 import { actualCells } from './reference.js';
 import {
   type Audit,
@@ -32,6 +32,8 @@ export interface TestStoreOptions extends Partial<Omit<StoreOptions, 'path'>> {
 /** One engine. */
 export interface TestEngine {
   readonly name: 'SQLite' | 'PostgreSQL';
+  /** What titles of tests say instead of its name. */
+  readonly title?: string;
   /** Why there is none here; undefined when there is. */
   whyNot(): string | undefined;
   /** Whether keys are taken to grow, so that a catch-up looks behind the watermark only: with AUTOINCREMENT. */
@@ -97,7 +99,10 @@ export const sqliteStore = (path: string) => ({
   /** What the engine finds wrong with its store. */
   damages: async () => query(path, 'SELECT * FROM pragma_integrity_check').filter((found) => found !== 'ok'),
 });
-export type TestStore = ReturnType<typeof sqliteStore>;
+export type TestStore = ReturnType<typeof sqliteStore> & {
+  /** Applies the steps in another way than the command line. */
+  readonly up?: (extra: Extra) => Promise<UpOutcome>;
+};
 
 /** Hash of an empty file: whether an empty `-wal` stands there is no matter of what was written. */
 const EMPTY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';

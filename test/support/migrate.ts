@@ -37,7 +37,8 @@ type Store = string | TestStore;
 const at = (store: Store, { project: own = project, ...extra }: Extra = {}) =>
   typeof store === 'string' ? commandsOf(own, { path: store }, extra) : commandsOf(own, store.address, extra);
 
-export const up = (store: Store, extra?: Extra, target?: Target) => at(store, extra).up(target);
+export const up = (store: Store, extra: Extra = {}, target?: Target) =>
+  typeof store !== 'string' && store.up ? store.up(extra) : at(store, extra).up(target);
 export const down = (store: Store, target: Target = {}, extra?: Extra) => at(store, extra).down(target);
 export const catchUp = (store: Store, extra?: Extra) => at(store, extra).backfill();
 export const rescan = (store: Store, extra?: Extra) => at(store, extra).rescan(name);

@@ -147,6 +147,9 @@ export async function useBackfill(folder: string, env: NodeJS.ProcessEnv = {}): 
   writeFileSync(join(folder, 'background.js'), BACKGROUND);
   expect((await runIn(folder, ['node', 'background.js'], env)).stdout).to.equal('1\n');
   expect(filled(store)).to.equal(ROWS);
+  writeFileSync(join(folder, 'beside.js'), BESIDE);
+  expect((await runIn(folder, ['node', 'beside.js'], env)).stdout).to.equal('as expected\n');
+  expect(contents(store)).to.deep.equal(before);
 }
 
 /** Fills from within an application, on a thread. */
@@ -154,6 +157,17 @@ const BACKGROUND = `
 import { startBackfills } from 'umzug-backfill';
 const { applied } = await startBackfills().done;
 console.log(applied.length);`;
+
+/** Reverts in a process that has the store open by `node:sqlite`, where Node has that; this package's copy of SQLite then is in a child process alone. */
+const BESIDE = `
+import { backfillStep } from 'umzug-backfill';
+import backfill from './backfills/001-paid-at.js';
+const { DatabaseSync } = await import('node:sqlite').catch(() => ({}));
+const db = DatabaseSync && new DatabaseSync('shop.db');
+await backfillStep({ name: '001-paid-at', database: 'shop.db', backfill }).down();
+const isOursLoaded = process.report.getReport().sharedObjects.some((path) => path.includes('better'));
+const left = db?.prepare('SELECT count(paid_at) AS cells FROM orders').get().cells ?? 0;
+console.log(left === 0 && isOursLoaded === (db === undefined) ? 'as expected' : { left, isOursLoaded });`;
 
 /** Runs `up` and kills it, with all that npx has started, once some batches are committed. */
 async function upKilled(folder: string, env: NodeJS.ProcessEnv): Promise<void> {

@@ -1,15 +1,21 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
+import type { ClientConfig } from 'pg';
 import { BackfillError, errnoOf } from '../../errors.js';
 import { type Message, msg, type PlainText } from '../../messages/message.js';
 import { scrub } from '../../secrets.js';
+import type { DriverSettings } from './settings.js';
 
 const usage = (message: Message, hint: Message): BackfillError => new BackfillError('USAGE', message, hint);
 
 /** Address of a PostgreSQL database. */
 export interface PostgresAddress {
-  /** `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, as libpq takes it. */
+  /** `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, as libpq takes it; only its display name with `settings` or `fresh`. */
   readonly url: string;
+  /** Settings of an application's driver, instead of the URL. */
+  readonly settings?: DriverSettings;
+  /** Returns the address for one connection, whose password may expire. */
+  readonly fresh?: () => Promise<PostgresAddress>;
 }
 
 /** A URL without a host, with a socket folder in its parameters: the driver accepts it, and `URL` does not. */
@@ -268,10 +274,17 @@ function readPem(parameter: string, path: string): string {
 
 /** Returns a warning if the connection to another machine is not, or may not be, encrypted. */
 export function plaintextWarnings(address: PostgresAddress): Message[] {
-  const host = hostOf(address);
   const { mode } = tlsSettings(address);
-  if (THIS_MACHINE.test(host) || (mode !== undefined && STRICT.includes(mode))) return [];
-  const fix = msg('add ?sslmode=verify-full to the URL, or set PGSSLMODE');
+  if (mode !== undefined && STRICT.includes(mode)) return [];
+  return warningsFor(hostOf(address), msg('add ?sslmode=verify-full to the URL, or set PGSSLMODE'), mode);
+}
+
+/** Returns the same warning for the driver's configuration. */
+export const settingsWarnings = ({ host, ssl }: ClientConfig): Message[] =>
+  ssl ? [] : warningsFor(host ?? '', msg('set `ssl` in the settings of the application'));
+
+function warningsFor(host: string, fix: Message, mode?: SslMode): Message[] {
+  if (THIS_MACHINE.test(host)) return [];
   return [
     mode === 'allow' || mode === 'prefer'
       ? msg(

@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, ClientConfig, QueryArrayConfig, QueryArrayResult } from 'pg';
 import { ABORT_POLL_MS, type AbortSignalLike, throwIfAborted } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
-import { msg } from '../../messages/message.js';
+import { type Message, msg } from '../../messages/message.js';
 import type { SqlValue } from '../connection.js';
-import { type PostgresAddress, tlsAttempts } from './address.js';
+import type { PostgresAddress } from './address.js';
+import { type Attempts, attemptsOf } from './attempts.js';
 import {
   cancelStatement,
-  configOf,
   connected,
   internalsOf,
   isAboutTls,
@@ -54,7 +54,10 @@ const CLEAR_UP_MS = 1000;
  * An aborted signal cancels the current statement, which then rejects with `TERMINATED` or `INTERRUPTED`.
  */
 export class PostgresClient {
+  /** The address that it is connected to. */
   readonly address: PostgresAddress;
+  /** Warnings about its encryption. */
+  readonly warnings: readonly Message[];
   readonly #driver: Client;
   readonly #config: ClientConfig;
   /** Stops every wait for the database. */
@@ -73,12 +76,13 @@ export class PostgresClient {
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(
-    address: PostgresAddress,
+    { address, warnings }: Attempts,
     driver: Client,
     config: ClientConfig,
     signal: AbortSignalLike | undefined,
   ) {
     this.address = address;
+    this.warnings = warnings;
     this.#driver = driver;
     this.#config = config;
     this.signal = signal;
@@ -96,20 +100,15 @@ export class PostgresClient {
   /**
    * Connects.
    *
-   * @param name application name, up to 63 bytes, by which other processes identify this one
    * @throws {PostgresError}
-   * @throws {BackfillError} `DRIVER_MISSING`, `USAGE` for invalid TLS parameters, `TERMINATED`, `INTERRUPTED`
+   * @throws {BackfillError} `DRIVER_MISSING`, `USAGE` for invalid settings, `STORE_UNREACHABLE`, `TERMINATED`, `INTERRUPTED`
    */
-  static async open(
-    address: PostgresAddress,
-    name: string,
-    signal?: AbortSignalLike,
-  ): Promise<PostgresClient> {
+  static async open(address: PostgresAddress, signal?: AbortSignalLike): Promise<PostgresClient> {
+    const attempts = await attemptsOf(address, signal);
     let failure: unknown;
-    for (const attempt of tlsAttempts(address)) {
+    for (const config of attempts.configs) {
       try {
-        const config = configOf(address, name, attempt);
-        return new PostgresClient(address, await connected(config, signal), config, signal);
+        return new PostgresClient(attempts, await connected(config, signal), config, signal);
       } catch (error) {
         failure = error;
         if (!isAboutTls(error)) break;

@@ -4,13 +4,6 @@ import type { Client, ClientConfig, QueryArrayConfig } from 'pg';
 import { ABORT_POLL_MS, type AbortSignalLike, throwIfAborted } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
-import {
-  connectTimeoutMs,
-  type PostgresAddress,
-  TLS_PARAMETERS,
-  type TlsAttempts,
-  withoutParameters,
-} from './address.js';
 
 /**
  * An error of PostgreSQL or of the connection to it. Its message may quote a row, so it must only become a `cause`, never a log
@@ -74,9 +67,6 @@ export const types = { getTypeParser: (oid: number) => PARSERS.get(oid) ?? asIs 
   QueryArrayConfig['types']
 >;
 
-/** Idle time before TCP keep-alive probes, which detect a dead server. */
-const KEEP_ALIVE_MS = 10_000;
-
 /** Members of the driver's client that its types lack. */
 interface Internals {
   readonly connection: EventEmitter & {
@@ -93,7 +83,7 @@ interface Internals {
 export const internalsOf = (driver: Client): Internals => driver as unknown as Internals;
 
 /** Loads the driver, which projects without PostgreSQL do not need. */
-async function loadDriver(): Promise<typeof Pg> {
+export async function loadDriver(): Promise<typeof Pg> {
   try {
     return (await import('pg')).default;
   } catch (error) {
@@ -105,20 +95,6 @@ async function loadDriver(): Promise<typeof Pg> {
       { cause: error },
     );
   }
-}
-
-/** Returns the driver's options for one attempt to connect. */
-export function configOf(address: PostgresAddress, name: string, attempt: TlsAttempts[number]): ClientConfig {
-  return {
-    // The driver would take the name from the URL, and interprets the other parameters differently from libpq.
-    connectionString: withoutParameters(address.url, 'application_name', 'uselibpqcompat', ...TLS_PARAMETERS),
-    application_name: name,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
-    connectionTimeoutMillis: connectTimeoutMs(address),
-    // Always set, because otherwise the driver reads the environment.
-    ssl: attempt,
-  };
 }
 
 /** Whether an attempt with another encryption may succeed: the server lacks TLS, or has no pg_hba.conf rule for this client. */

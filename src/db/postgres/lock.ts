@@ -15,9 +15,13 @@ import { instantSql } from './texts.js';
 /** Interval of reports while waiting for workers to leave the run, in milliseconds. */
 const TELL_WAIT_MS = 5000;
 
-/** First halves of the keys of our advisory locks: `umzg` in ASCII, and one more. `TURN` sorts after `RUN`. */
+/** First halves of the keys of our advisory locks: `umzg` in ASCII, and one more; another one is the ledger's. `TURN` sorts after `RUN`. */
 const RUN = 0x756d7a67;
 const TURN = RUN + 1;
+
+/** Returns SQL that locks the existence of the ledger until the end of the transaction. */
+export const ledgerLockSql = ({ schemaKey }: PostgresSession): string =>
+  `SELECT pg_advisory_xact_lock(${RUN + 2}, ${schemaKey})`;
 
 type Mode = 'exclusive' | 'shared';
 

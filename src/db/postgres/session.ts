@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
-import { hostname } from 'node:os';
 import type { AbortSignalLike } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
-import { msg } from '../../messages/message.js';
+import { type Message, msg } from '../../messages/message.js';
 import type { LockHolder } from '../connection.js';
 import { identifier } from '../sql.js';
-import { type PostgresAddress, urlParameter } from './address.js';
+import type { PostgresAddress } from './address.js';
 import { PostgresClient, SAFE_PATH } from './client.js';
 import { PostgresError } from './connect.js';
 import { CAN_CAST_DDL, needsTryJson, TRY_JSON_DDL } from './texts.js';
@@ -45,6 +44,11 @@ export class Sessions {
     this.#signal = signal;
   }
 
+  /** Warnings about the encryption of the session; none before it is opened. */
+  get warnings(): readonly Message[] {
+    return this.#current?.client.warnings ?? [];
+  }
+
   /** Returns the session, opening it if necessary. Each call must be paired with {@link leave}. */
   async enter(): Promise<PostgresSession> {
     // A session that is lost while it held the run lock is not replaced: the work under that lock must fail first.
@@ -80,10 +84,9 @@ export class Sessions {
 }
 
 async function open(address: PostgresAddress, signal: AbortSignalLike | undefined): Promise<PostgresSession> {
-  const name = sessionName(address);
-  const client = await PostgresClient.open(address, name, signal);
+  const client = await PostgresClient.open(address, signal);
   try {
-    await refusePooler(client, name, signal);
+    await refusePooler(client, address, signal);
     const declaredPath = String((await client.query('SHOW search_path')).rows[0]?.[0]);
     await client.script(SESSION_SETTINGS);
     await client.query(SETTINGS_IF_KNOWN);
@@ -210,16 +213,15 @@ const sessionOf = async (client: PostgresClient): Promise<unknown> =>
  * by two connections with the same session, or one connection with two. Call it before changing settings, which another client of
  * the pool would inherit.
  *
- * @param name application name of the second connection
  * @throws {BackfillError} `POOLER_UNSUPPORTED`
  * @see https://www.pgbouncer.org/features.html
  */
 async function refusePooler(
   client: PostgresClient,
-  name: string,
+  address: PostgresAddress,
   signal: AbortSignalLike | undefined,
 ): Promise<void> {
-  const other = await PostgresClient.open(client.address, name, signal);
+  const other = await PostgresClient.open(address, signal);
   try {
     const [first, second] = [new Set<unknown>(), new Set<unknown>()];
     for (let i = 0; i < PROBES; i += 1) {
@@ -238,19 +240,7 @@ async function refusePooler(
   );
 }
 
-// Names of our sessions, by which other processes identify their process and machine.
-
-/** Maximum length of a name, in bytes; PostgreSQL truncates a longer one. */
-const LONGEST_NAME = 63;
-
-/** Returns the name of this process's sessions: `umzug-backfill PID@HOST`, after the `application_name` of the URL. */
-function sessionName({ url }: PostgresAddress): string {
-  const ours = `umzug-backfill ${process.pid}@${hostname()}`.slice(0, LONGEST_NAME);
-  const room = Math.max(0, LONGEST_NAME - ours.length - 1);
-  // In ASCII, because the server replaces other characters, from 16 on with longer escapes, and then truncates.
-  const given = (urlParameter(url, 'application_name') ?? '').replace(/[^ -~]/g, '?').slice(0, room);
-  return given === '' ? ours : `${given} ${ours}`;
-}
+// Names of our sessions; see attempts.ts.
 
 /** Returns SQL that is true for the name of one of our sessions. */
 export const isOurs = (name: string): string => `${name} ~ '(^| )umzug-backfill [0-9]+@'`;

@@ -1,6 +1,6 @@
 import { type AbortSignalLike, pauseFor, throwIfAborted } from '../../abort.js';
 import type { OpenOptions, Store, StoreConnector } from '../../db/connection.js';
-import { type PostgresAddress, plaintextWarnings, redactedUrl } from '../../db/postgres/address.js';
+import { type PostgresAddress, redactedUrl } from '../../db/postgres/address.js';
 import { acquireLock, readLockState, withSharedLock } from '../../db/postgres/lock.js';
 import { isOurs, Sessions } from '../../db/postgres/session.js';
 import { PostgresStore } from '../../db/postgres/store.js';
@@ -172,7 +172,7 @@ export function postgresConnector(address: PostgresAddress, signal?: AbortSignal
     readLockState: async () => await explained(() => readLockState(sessions)),
     withSharedLock: async (act) => await withSharedLock(sessions, act),
     warnings: () => [
-      ...plaintextWarnings(address),
+      ...sessions.warnings,
       msg('No backup is made of a PostgreSQL database: use its own means, such as pg_dump'),
     ],
   };

@@ -1,3 +1,4 @@
+import { ledgerLockSql } from '../../db/postgres/lock.js';
 import { holderNamed } from '../../db/postgres/session.js';
 import { type PostgresStatements, requirePostgres } from '../../db/postgres/statements.js';
 import {
@@ -14,6 +15,7 @@ import { LEDGER_DROP, LEDGER_TABLES, type LedgerTypes, ledgerDdl } from '../../l
 import { type Message, msg, type PlainText } from '../../messages/message.js';
 import type { LedgerDialect } from '../dialect.js';
 import { listSql, RELATIONS, relationSql } from './catalog.js';
+import { requireNoSteps, WRITING, withdrawGrants } from './ledger-changes.js';
 import { connectAs, IS_ME, IS_OURS, isSuper, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './rights.js';
 
 /** Types are qualified, whatever the search path has. Keys are texts: integers as digits, texts after an apostrophe. */
@@ -44,6 +46,7 @@ export const POSTGRES_LEDGER: LedgerDialect = {
   /** Event triggers of the database run with the project's search path, as for all DDL. */
   async make(store) {
     const postgres = requirePostgres(store);
+    await store.get(ledgerLockSql(postgres.session)); // IF NOT EXISTS fails if another session creates or drops it at the same time
     const before = await ledgerTables(postgres);
     await store.project.exec(DDL);
     const made = (await ledgerTables(postgres)).filter((name) => !before.includes(name));
@@ -51,10 +54,13 @@ export const POSTGRES_LEDGER: LedgerDialect = {
     await withdrawGrants(postgres, made);
     await refuseUnsafeLedger(postgres); // another user may have created them first
   },
-  drop: async (store) =>
+  async drop(store) {
+    await store.get(ledgerLockSql(requirePostgres(store).session));
+    await requireNoSteps(store);
     await store.project.exec(
       `${LEDGER_DROP}\nDROP TABLE IF EXISTS ${XIDS_TABLE};\nDROP SEQUENCE IF EXISTS ${BATCH_NUMBERS};`,
-    ),
+    );
+  },
   check: async () => undefined, // checked when the store was opened, and no other user may change it
   toCell: (key) => (typeof key === 'string' ? `'${key}` : key === null ? null : String(key)),
   toKey(cell) {
@@ -98,9 +104,6 @@ const IN_LEDGER = `n.nspname = ? AND (c.relname IN (${NAMES})
   OR c.relkind = 'S' AND EXISTS (SELECT 1 FROM pg_depend AS y JOIN pg_class AS t ON t.oid = y.refobjid
     WHERE y.classid = 'pg_class'::regclass AND y.refclassid = y.classid AND y.objid = c.oid AND y.deptype = 'i'
       AND t.relnamespace = n.oid AND t.relname IN (${TABLES})))`;
-
-/** Rights to change a table, or to act on changes. */
-const WRITING = `'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'`;
 
 /** The role whose members may write every table, from PostgreSQL 14. */
 const WRITE_ALL = 'pg_write_all_data';
@@ -277,18 +280,4 @@ async function refuseWriters(store: PostgresStatements, schema: string): Promise
     }),
     takeAway([...revoke(`${rights} ON ${tables}`, granted), ...revoke(WRITE_ALL, memberships)], role),
   );
-}
-
-/** Revokes write grants that default privileges gave to others on newly created tables of the ledger. */
-async function withdrawGrants(store: PostgresStatements, names: readonly string[]): Promise<void> {
-  const revokes = await store.pluck<string>(
-    `SELECT format('REVOKE %s ON %I.%I FROM %s', string_agg(DISTINCT x.privilege_type, ', '), n.nspname, c.relname,
-      coalesce(quote_ident(g.rolname), 'PUBLIC'))
-    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) AS x
-      LEFT JOIN pg_roles AS g ON g.oid = x.grantee
-    WHERE n.nspname = ? AND c.relname IN (${listSql(names)}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})
-    GROUP BY n.nspname, c.relname, g.rolname`,
-    await store.driver.ledgerSchema(),
-  );
-  for (const sql of revokes) await store.exec(sql);
 }

@@ -100,6 +100,10 @@ interface SessionThread {
   readonly end: Promise<{ readonly found: unknown } | undefined>;
 }
 
+/** Returns the address for the thread. A function in it, such as that of a password, cannot be sent there: no thread is started then. */
+const addressFor = ({ client: { address } }: PostgresSession): PostgresAddress =>
+  address.settings ? { url: address.url, settings: address.settings } : { url: address.url };
+
 /** Starts the thread. Returns undefined if the system allows none. */
 function startSession(data: SessionThreadData): SessionThread | undefined {
   const worker = startThread(new URL('./session-thread.js', import.meta.url), {
@@ -133,7 +137,7 @@ export const passOver: Dialect['passOver'] = async (store, backfill, pass, act, 
       ? startSession({
           ...pass.elsewhere,
           table,
-          address: session.client.address,
+          address: addressFor(session),
           lockTimeoutMs: driver.lockTimeoutMs,
           conditions: conditionsOf(session),
         })
