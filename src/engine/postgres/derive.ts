@@ -80,7 +80,9 @@ function inPlaceSql(facts: Facts, isStrict: boolean): string[] {
   const { columns } = facts.backfill;
   const values = columns.flatMap(({ value }, i) => {
     if (value.kind !== 'sql') return [];
-    const [sql, type] = [expressionSql(value, 'PostgreSQL'), facts.targets[i] ?? TEXT];
+    // COALESCE makes an untyped literal a text, as a column of a subquery is.
+    const sql = `coalesce(${expressionSql(value, 'PostgreSQL')}, NULL)`;
+    const type = facts.targets[i] ?? TEXT;
     return [isStrict ? `(${sql})::${type}` : castOrNullSql(facts, sql, type, facts.values[i])];
   });
   return values.length === columns.length ? values : [];
