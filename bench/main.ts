@@ -37,7 +37,7 @@ const parts: Readonly<Record<string, Part>> = {
   fleet: { title: 'Many stores', measure: fleetRow },
   start: { title: 'Nothing to do', measure: startRows },
   sizes: { title: 'By size', measure: sizeRows },
-  down: { title: 'Taken back', measure: doneRows },
+  down: { title: 'Reverted', measure: doneRows },
   serving: { title: 'An application that keeps serving', measure: servingRow },
   large: { title: '10,000,000 audits', with: 'large', measure: largeRows },
   postgres: { title: 'PostgreSQL', with: 'postgres', measure: postgresRows },
