@@ -127,10 +127,38 @@ const lifeOf = (key: string, rows: readonly Row[], hasTrigger: boolean): Promise
     return seen;
   });
 
+/** Constants by the type of their column, and what the application does after `up`: the type can then no longer hold them. */
+const CONSTANTS: readonly (readonly [type: string, value: string, later?: string])[] = [
+  ['mood', `'calm'`],
+  ['integer', `'5'`],
+  ['jsonb', `'{}'`],
+  ['date', `'2026-01-20'`],
+  ['text', `'calm'`],
+  ['text', `'calm'`, 'ALTER TABLE items ALTER c TYPE integer USING 1'],
+  ['bigint', '3000000000', 'ALTER TABLE items ALTER c TYPE integer USING 1'],
+];
+
 describe('a backfill of expressions on PostgreSQL', () => {
   before(function () {
     needServer(this);
   });
+
+  for (const [type, value, later] of CONSTANTS)
+    it(`takes back the constant ${value} of ${type}${later === undefined ? '' : ', whose type changed'}`, () =>
+      withEmptiedDatabase(async ({ url, client }) => {
+        await client.query(`CREATE TYPE mood AS ENUM ('calm')`);
+        await client.query(`CREATE TABLE items (id integer PRIMARY KEY, c ${type})`);
+        await client.query('INSERT INTO items SELECT generate_series(1, 3)');
+        const steps = { [NAME]: defineBackfill({ table: 'items', key: 'id', columns: { c: sql(value) } }) };
+        const migrator = createMigrator({ database: url, steps });
+        await migrator.up();
+        if (later !== undefined) await client.query(later);
+        const { rows } = await client.query('SELECT * FROM items ORDER BY id');
+        await migrator.down();
+        expect((await client.query('SELECT * FROM items ORDER BY id')).rows).to.deep.equal(
+          rows.map(({ id, c }) => ({ id, c: later === undefined ? null : c })),
+        );
+      }));
 
   for (const key of ['bigint', 'text COLLATE "C"'])
     it(`fills in place what it fills by a join, and takes the same back (${key})`, async function () {

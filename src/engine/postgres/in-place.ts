@@ -42,8 +42,7 @@ export interface FilledInPlace {
 export const isInPlace = (
   { inPlace }: PostgresDerivation,
   { limit, excludeSkips, hasTriggers, rejected }: FillOptions,
-): boolean =>
-  inPlace(true).length > 0 && limit > 1 && !excludeSkips && !hasTriggers && rejected === undefined;
+): boolean => inPlace().length > 0 && limit > 1 && !excludeSkips && !hasTriggers && rejected === undefined;
 
 /**
  * Fills rows of a batch in place.
@@ -60,7 +59,7 @@ export async function fillInPlace(
 ): Promise<FilledInPlace | undefined> {
   const { table, columns, name } = backfill;
   const { kind } = await keyOf(store, backfill);
-  const values = inPlace(true);
+  const values = inPlace();
   const due = await dueRows(store, table, rows, where, limit);
   if (due === undefined) return undefined;
   const { first, last } = due;
@@ -135,10 +134,11 @@ export async function revertInPlace(
   runs: readonly KeySpan[],
 ): Promise<number> {
   const derivation = await derive(store, backfill);
-  const values = derivation.inPlace(false);
   const [[first] = [], [, last] = []] = [runs[0], runs.at(-1)];
-  if (values.length === 0 || first === undefined || last === undefined) return 0;
+  if (first === undefined || last === undefined) return 0;
   const { from, upTo } = await rowSql(store, backfill);
+  const values = derivation.inPlace(from(first));
+  if (values.length === 0) return 0;
   const isOurs = columns.map((i) => {
     const cell = `t.${identifier(backfill.columns[i]?.name ?? '')}`;
     return `${cell} IS NOT NULL AND ${derivation.isSame(cell, values[i] ?? 'NULL')}`;
