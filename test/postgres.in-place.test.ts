@@ -4,6 +4,7 @@ import { before, describe, it } from 'mocha';
 import type pg from 'pg';
 import { createMigrator, defineBackfill, sql } from '../src/index.js';
 import { withEmptiedDatabase } from './support/emptied-database.js';
+import { passing } from './support/failpoints.js';
 import { ledgeredCells, readPgLedger } from './support/ledger.js';
 import { isLong } from './support/long.js';
 import { needServer } from './support/postgres-server.js';
@@ -127,10 +128,38 @@ const lifeOf = (key: string, rows: readonly Row[], hasTrigger: boolean): Promise
     return seen;
   });
 
+/** Constants by the type of their column, and what the application does after `up`: the type can then no longer hold them. */
+const CONSTANTS: readonly (readonly [type: string, value: string, later?: string])[] = [
+  ['mood', `'calm'`],
+  ['integer', `'5'`],
+  ['jsonb', `'{}'`],
+  ['date', `'2026-01-20'`],
+  ['text', `'calm'`],
+  ['text', `'calm'`, 'ALTER TABLE items ALTER c TYPE integer USING 1'],
+  ['bigint', '3000000000', 'ALTER TABLE items ALTER c TYPE integer USING 1'],
+];
+
 describe('a backfill of expressions on PostgreSQL', () => {
   before(function () {
     needServer(this);
   });
+
+  for (const [type, value, later] of CONSTANTS)
+    it(`takes back the constant ${value} of ${type}${later === undefined ? '' : ', whose type changed'}`, () =>
+      withEmptiedDatabase(async ({ url, client }) => {
+        await client.query(`CREATE TYPE mood AS ENUM ('calm')`);
+        await client.query(`CREATE TABLE items (id integer PRIMARY KEY, c ${type})`);
+        await client.query('INSERT INTO items SELECT generate_series(1, 3)');
+        const steps = { [NAME]: defineBackfill({ table: 'items', key: 'id', columns: { c: sql(value) } }) };
+        const migrator = createMigrator({ database: url, steps });
+        await migrator.up();
+        if (later !== undefined) await client.query(later);
+        const { rows } = await client.query('SELECT * FROM items ORDER BY id');
+        await migrator.down();
+        expect((await client.query('SELECT * FROM items ORDER BY id')).rows).to.deep.equal(
+          rows.map(({ id, c }) => ({ id, c: later === undefined ? null : c })),
+        );
+      }));
 
   for (const key of ['bigint', 'text COLLATE "C"'])
     it(`fills in place what it fills by a join, and takes the same back (${key})`, async function () {
@@ -142,4 +171,28 @@ describe('a backfill of expressions on PostgreSQL', () => {
         { numRuns: isLong ? 100 : 3, examples: [[EACH]] },
       );
     });
+
+  it('reads few rows for few keys', () =>
+    withEmptiedDatabase(async ({ url, client }) => {
+      await client.query('CREATE TABLE items (id integer PRIMARY KEY, n integer, wide text, c integer)');
+      await client.query(
+        `INSERT INTO items SELECT g, g % 100, repeat('x', 1000) FROM generate_series(1, 1900) AS g`,
+      );
+      await client.query('CREATE INDEX due ON items (id) WHERE n = 0; ANALYZE items');
+      const columns = { c: sql('n + 1') };
+      const steps = { [NAME]: defineBackfill({ table: 'items', key: 'id', scope: 'n = 0', columns }) };
+      const migrator = createMigrator({ database: url, steps });
+      const plansOf = async (act: () => Promise<unknown>): Promise<string> => {
+        const updates: string[] = [];
+        await passing(({ detail }) => {
+          if (detail.includes('UPDATE "items"')) updates.push(detail);
+        }, act);
+        expect(updates).not.to.deep.equal([]);
+        return JSON.stringify((await client.query(`EXPLAIN ${updates[0]}`)).rows);
+      };
+      const fill = await plansOf(() => migrator.up());
+      const revert = await plansOf(() => migrator.down());
+      expect(fill).to.include('Index Scan using due on items');
+      expect(revert).to.match(/Index Scan using items_pkey on items.*Index Cond: [^\]]*= ANY/);
+    }));
 });

@@ -53,6 +53,7 @@ export const postgresRows: Readonly<Record<string, PostgresRow>> = {
       up('CREATE INDEX IF NOT EXISTS i ON t (lower(a)) WHERE n > 0'),
       up('ALTER TABLE t ADD COLUMN c text, ADD CONSTRAINT u UNIQUE (n)'),
       up('ALTER TABLE ONLY t ADD UNIQUE (n)'),
+      up('ALTER TABLE t ADD COLUMN c text UNIQUE'),
     ],
     fine: [
       up('CREATE TABLE made (a text)', 'CREATE INDEX ON made (a)', 'ALTER TABLE made ADD PRIMARY KEY (a)'),
@@ -99,6 +100,9 @@ export const postgresRows: Readonly<Record<string, PostgresRow>> = {
     fine: [
       up('ALTER TABLE t ADD COLUMN c timestamptz NOT NULL DEFAULT now()'),
       up('ALTER TABLE t ADD COLUMN c date DEFAULT CURRENT_DATE'),
+      up('ALTER TABLE t ADD COLUMN c timestamptz DEFAULT CURRENT_TIMESTAMP(3)'),
+      up('ALTER TABLE t ADD COLUMN c timestamptz(3) DEFAULT now()::timestamptz(3)'),
+      up(`ALTER TABLE t ADD COLUMN c varchar(9) DEFAULT ''::character varying(9)`),
       up(`ALTER TABLE t ADD COLUMN c varchar(9) DEFAULT ('x'::varchar(9)), ADD e jsonb DEFAULT '{}'`),
       up('ALTER TABLE t ADD COLUMN c integer DEFAULT (1 + 1)'),
       up('ALTER TABLE t ALTER COLUMN a SET DEFAULT gen_random_uuid()'),
@@ -112,12 +116,15 @@ export const postgresRows: Readonly<Record<string, PostgresRow>> = {
       up('ALTER TABLE t ADD CONSTRAINT c CHECK (n > 0)'),
       up('ALTER TABLE t ADD FOREIGN KEY (n) REFERENCES p NOT VALID, ADD CHECK (a IS NOT NULL)'),
       up('ALTER TABLE t ADD CONSTRAINT c FOREIGN KEY (p_id) REFERENCES p (id) ON DELETE CASCADE'),
+      up('ALTER TABLE t ADD COLUMN c integer CHECK (c > 0)'),
+      up('ALTER TABLE t ADD COLUMN c integer DEFAULT 1 REFERENCES p'),
       up('ALTER TABLE t ADD CONSTRAINT c CHECK (n > 0) NOT VALID', 'ALTER TABLE t VALIDATE CONSTRAINT c'),
     ],
     fine: [
       up('ALTER TABLE t ADD CONSTRAINT c CHECK (n > 0) NOT VALID'),
       up('ALTER TABLE t VALIDATE CONSTRAINT late'),
       up('ALTER TABLE t ALTER COLUMN a DROP NOT NULL'),
+      up('ALTER TABLE t ADD COLUMN c integer REFERENCES p'),
       up('CREATE TABLE made (a text)', 'ALTER TABLE made ADD CHECK (a IS NOT NULL)'),
     ],
     effect: { isRefused: false, isWritable: false },

@@ -38,11 +38,12 @@ export interface PostgresDerivation extends Derivation {
   /** @param isStrict whether a value that its column cannot hold is an error. Default: it is NULL */
   given(rows: readonly GivenRow[], isStrict?: boolean): Given;
   /**
-   * Returns SQL on `t` for the value of each column, of its type, if all are expressions; else nothing.
+   * Returns SQL on `t` for the value of each column, of its type, if all are expressions; else nothing. A value that its column cannot hold is
+   * an error.
    *
-   * @param isStrict whether a value that its column cannot hold is an error; else it is NULL
+   * @param where condition on `t` for the rows that are read: with it, such a value is NULL
    */
-  inPlace(isStrict: boolean): readonly string[];
+  inPlace(where?: string): readonly string[];
   /** SQL condition for the rows of `t` with these keys. */
   isOneOf(runs: readonly KeySpan[]): string;
 }
@@ -69,21 +70,20 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
     }),
     isSame: isSameSql,
     isOneOf: (runs) => `${facts.key.sql} ${operator('=')} ANY (${keyArray(facts, runs)})`,
-    inPlace: (isStrict) => inPlaceSql(facts, isStrict),
+    inPlace: (where) => inPlaceSql(facts, where),
     text: (value) => `(${value})::pg_catalog.text`,
     fallback: (i, column) => castOrNullSql(facts, fallbackSql(facts, column), facts.targets[i] ?? TEXT),
   };
 }
 
-/** Returns the values of a backfill as SQL on its table, if all are expressions. */
-function inPlaceSql(facts: Facts, isStrict: boolean): string[] {
+/** Returns the values of a backfill as SQL on its table, if all are expressions. With CASE, none is a constant. */
+function inPlaceSql(facts: Facts, where: string | undefined): string[] {
   const { columns } = facts.backfill;
   const values = columns.flatMap(({ value }, i) => {
     if (value.kind !== 'sql') return [];
-    // COALESCE makes an untyped literal a text, as a column of a subquery is.
-    const sql = `coalesce(${expressionSql(value, 'PostgreSQL')}, NULL)`;
-    const type = facts.targets[i] ?? TEXT;
-    return [isStrict ? `(${sql})::${type}` : castOrNullSql(facts, sql, type, facts.values[i])];
+    const [sql, type] = [expressionSql(value, 'PostgreSQL'), facts.targets[i] ?? TEXT];
+    if (where === undefined) return [`(${sql})::${type}`];
+    return [castOrNullSql(facts, `CASE WHEN ${where} THEN ${sql} END`, type, facts.values[i])];
   });
   return values.length === columns.length ? values : [];
 }

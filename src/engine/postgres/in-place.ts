@@ -2,7 +2,7 @@ import { internalError, type Store } from '../../db/connection.js';
 import { EQ } from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
 import { failpoint } from '../../failpoint.js';
-import type { Key, KeySpan } from '../../ledger/keys.js';
+import { countKeys, type Key, type KeySpan } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { msg } from '../../messages/message.js';
 import type { Backfill } from '../../steps/define.js';
@@ -10,7 +10,7 @@ import type { FillOptions } from '../batch.js';
 import { type RowSql, rowSql, scopeSql } from '../rows.js';
 import { type Group, keyListSql, readKeyList, recordXidsSql } from './batch-record.js';
 import { derive, type PostgresDerivation } from './derive.js';
-import { keyOf, ledgerKeyOf } from './keys.js';
+import { keyAt, keyOf, ledgerKeyOf } from './keys.js';
 
 /**
  * Rows whose values are expressions on their own columns are updated where they are found, without a join: on narrow rows that takes half
@@ -42,8 +42,7 @@ export interface FilledInPlace {
 export const isInPlace = (
   { inPlace }: PostgresDerivation,
   { limit, excludeSkips, hasTriggers, rejected }: FillOptions,
-): boolean =>
-  inPlace(true).length > 0 && limit > 1 && !excludeSkips && !hasTriggers && rejected === undefined;
+): boolean => inPlace().length > 0 && limit > 1 && !excludeSkips && !hasTriggers && rejected === undefined;
 
 /**
  * Fills rows of a batch in place.
@@ -60,19 +59,19 @@ export async function fillInPlace(
 ): Promise<FilledInPlace | undefined> {
   const { table, columns, name } = backfill;
   const { kind } = await keyOf(store, backfill);
-  const values = inPlace(true);
+  const values = inPlace();
   const due = await dueRows(store, table, rows, where, limit);
   if (due === undefined) return undefined;
   const { first, last } = due;
   const isDense = typeof first === 'bigint' && typeof last === 'bigint' && last - first + 1n === due.rows;
   const each = (of: (name: string, value: string) => string, separator: string): string =>
     columns.map((column, i) => of(identifier(column.name), values[i] ?? 'NULL')).join(separator);
-  const isRead = `${rows.afterKey(cursor)} AND ${rows.upTo(last)}`;
-  // CASE keeps the server from computing values of other rows, for which they may be errors.
+  const isDue = `${rows.afterKey(cursor)} AND ${rows.upTo(last)} AND ${scopeSql(backfill, store.dialect)}
+    AND ${each((column) => `t.${column} IS NULL`, ' AND ')}`;
+  // CASE keeps the server from computing values of other rows, for which they may be errors. What is in a CASE uses no index.
   const sql = `WITH updated AS (
     UPDATE ${identifier(table)} AS t SET ${each((column, value) => `${column} = ${value}`, ', ')}
-    WHERE ${isRead} AND CASE WHEN ${isRead} AND ${scopeSql(backfill, store.dialect)} AND ${each((column) => `t.${column} IS NULL`, ' AND ')}
-      THEN ${each((_, value) => `${value} IS NOT NULL`, ' AND ')} END
+    WHERE ${isDue} AND CASE WHEN ${isDue} THEN ${each((_, value) => `${value} IS NOT NULL`, ' AND ')} END
     RETURNING ${rows.key} AS k, ${each((column) => `t.${column} IS NOT NULL`, ' AND ')} AS is_filled, t.xmin AS x, t.tableoid AS o
   ), recorded AS (
     ${recordXidsSql(backfill, batch, 'SELECT x, o FROM updated')}
@@ -135,17 +134,19 @@ export async function revertInPlace(
   runs: readonly KeySpan[],
 ): Promise<number> {
   const derivation = await derive(store, backfill);
-  const values = derivation.inPlace(false);
   const [[first] = [], [, last] = []] = [runs[0], runs.at(-1)];
-  if (values.length === 0 || first === undefined || last === undefined) return 0;
+  if (first === undefined || last === undefined) return 0;
   const { from, upTo } = await rowSql(store, backfill);
+  const values = derivation.inPlace(from(first));
+  if (values.length === 0) return 0;
   const isOurs = columns.map((i) => {
     const cell = `t.${identifier(backfill.columns[i]?.name ?? '')}`;
     return `${cell} IS NOT NULL AND ${derivation.isSame(cell, values[i] ?? 'NULL')}`;
   });
   const assignments = columns.map((i) => `${identifier(backfill.columns[i]?.name ?? '')} = NULL`);
-  const isRead = `${from(first)} AND ${upTo(last)}`;
-  const isOne = runs.length > 1 ? derivation.isOneOf(runs) : isRead;
+  const isWithin = `${from(first)} AND ${upTo(last)}`;
+  const isOne = runs.length > 1 ? derivation.isOneOf(runs) : isWithin;
+  const isRead = (await hasFewOthers(store, backfill, runs, isWithin)) ? isWithin : `${isWithin} AND ${isOne}`;
   const sql = `WITH updated AS (
     UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')}
     WHERE ${isRead} AND CASE WHEN ${isOne} THEN ${isOurs.join(' AND ')} END
@@ -155,4 +156,20 @@ export async function revertInPlace(
   const found = await store.project.get<{ rows: number }>(sql);
   failpoint('statement', sql);
   return found?.rows ?? 0;
+}
+
+/** Rows per key up to which all rows from the first to the last key are read: to look each key up takes several times as long. */
+const READ_PER_KEY = 4;
+
+/** Whether a table has few other rows between the first and the last key, for which `isWithin` holds, too. */
+async function hasFewOthers(
+  store: Store,
+  backfill: Backfill,
+  runs: readonly KeySpan[],
+  isWithin: string,
+): Promise<boolean> {
+  const most = countKeys(runs) * READ_PER_KEY;
+  const [[first] = [], [, last] = []] = [runs[0], runs.at(-1)];
+  if (typeof first === 'bigint' && typeof last === 'bigint' && last - first < most) return true;
+  return runs.length === 1 || (await keyAt(store, backfill, isWithin, most)) === undefined;
 }

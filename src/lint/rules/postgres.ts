@@ -1,7 +1,22 @@
 import { foldCase } from '../../db/sql.js';
 import { msg } from '../../messages/message.js';
-import { eachStatement, hit, type LintRule, rebuiltTables } from '../parsed-step.js';
-import { hasSequence, indexOfSequence, isNumbered, isToken, type Token } from '../tokens.js';
+import {
+  eachStatement,
+  hit,
+  type LintHit,
+  type LintRule,
+  type ParsedStep,
+  rebuiltTables,
+} from '../parsed-step.js';
+import {
+  defaultOf,
+  hasSequence,
+  indexOfSequence,
+  isNullDefault,
+  isNumbered,
+  isToken,
+  type Token,
+} from '../tokens.js';
 
 // Rules for PostgreSQL, by the lock that a statement takes and whether it reads or copies the rows with it.
 // See https://www.postgresql.org/docs/current/sql-altertable.html (Notes) and explicit-locking.html
@@ -19,19 +34,26 @@ export const blockingIndex = eachStatement('index-on-large-table', {
         : msg('Create it with defineSchemaStep(), which uses CONCURRENTLY'),
     );
   },
-  'add-constraint'({ table, rest }, { createdTables }) {
-    if (createdTables.has(table) || !hasIndex(rest)) return undefined;
-    return hit(
-      msg(
-        'Adds a constraint with an index to {table}: no other program can read or write until every row is read',
-        {
-          table,
-        },
-      ),
-      msg('Create the unique index outside a step with CONCURRENTLY, and add the constraint USING INDEX'),
-    );
-  },
+  'add-constraint': indexedConstraint,
+  'add-column': indexedConstraint,
 });
+
+/** A column or a constraint that is added to a table. */
+interface Added {
+  readonly table: string;
+  readonly rest: readonly Token[];
+}
+
+function indexedConstraint({ table, rest }: Added, { createdTables }: ParsedStep): LintHit | undefined {
+  if (createdTables.has(table) || !hasIndex(rest)) return undefined;
+  return hit(
+    msg(
+      'Adds a constraint with an index to {table}: no other program can read or write until every row is read',
+      { table },
+    ),
+    msg('Create the unique index outside a step with CONCURRENTLY, and add the constraint USING INDEX'),
+  );
+}
 
 /** Checks whether a constraint is one that builds an index. */
 const hasIndex = (rest: readonly Token[]): boolean =>
@@ -88,7 +110,7 @@ export const typeChange = eachStatement('type-change', {
 
 /** Functions whose value is the same for all rows of a statement. PostgreSQL takes any other for a new value per row, unless it is declared so. */
 const CONSTANT =
-  /^(?:NOW|TRANSACTION_TIMESTAMP|STATEMENT_TIMESTAMP|DATE_TRUNC|TIMEZONE|TO_TIMESTAMP|MAKE_\w+|LOWER|UPPER|CONCAT|JSONB?_BUILD_\w+|TO_JSONB?|VARCHAR|CHAR|NUMERIC|DECIMAL|BIT|TIMESTAMP|TIME|INTERVAL|FLOAT)$/;
+  /^(?:NOW|TRANSACTION_TIMESTAMP|STATEMENT_TIMESTAMP|(?:CURRENT_|LOCAL)TIME(?:STAMP)?|DATE_TRUNC|TIMEZONE|TO_TIMESTAMP|MAKE_\w+|LOWER|UPPER|CONCAT|JSONB?_BUILD_\w+|TO_JSONB?|VARCHAR|CHAR(?:ACTER)?|BPCHAR|VARYING|NUMERIC|DECIMAL|BIT|VARBIT|TIME(?:STAMP)?(?:TZ)?|INTERVAL|FLOAT)$/;
 
 /** Finds new columns whose values differ from row to row. */
 export const volatileDefault = eachStatement('volatile-default', {
@@ -143,11 +165,14 @@ export const scanUnderLock: LintRule = eachStatement('scan-under-lock', {
   },
   'add-constraint'({ table, rest }, { createdTables }) {
     const isChecked = hasSequence(rest, 'CHECK', 0) || hasSequence(rest, 'FOREIGN KEY', 0);
-    if (createdTables.has(table) || !isChecked || hasSequence(rest, 'NOT VALID', 0)) return undefined;
-    return hit(
-      msg('Adds a constraint to {table}: no other program can write until every row is checked', { table }),
-      msg('Add it NOT VALID, and use VALIDATE CONSTRAINT in a later step'),
-    );
+    const isFound = isChecked && !hasSequence(rest, 'NOT VALID', 0) && !createdTables.has(table);
+    return isFound ? checkedConstraint(table) : undefined;
+  },
+  'add-column'({ table, rest }, { createdTables }) {
+    // A new column without a default references nothing, so PostgreSQL reads no row for REFERENCES.
+    const isReferring = hasSequence(rest, 'REFERENCES', 0) && !isNullDefault(defaultOf(rest));
+    const isFound = (hasSequence(rest, 'CHECK', 0) || isReferring) && !createdTables.has(table);
+    return isFound ? checkedConstraint(table) : undefined;
   },
   validate({ table }, { up }) {
     const isLocked = up.some(
@@ -164,6 +189,12 @@ export const scanUnderLock: LintRule = eachStatement('scan-under-lock', {
     );
   },
 });
+
+const checkedConstraint = (table: string): LintHit =>
+  hit(
+    msg('Adds a constraint to {table}: no other program can write until every row is checked', { table }),
+    msg('Add it NOT VALID, and use VALIDATE CONSTRAINT in a later step'),
+  );
 
 /** Statements with a lock on their table that other programs wait for, until the end of the step. */
 const LOCKS: ReadonlySet<string> = new Set([
