@@ -146,7 +146,9 @@ export async function revertInPlace(
   const assignments = columns.map((i) => `${identifier(backfill.columns[i]?.name ?? '')} = NULL`);
   const isWithin = `${from(first)} AND ${upTo(last)}`;
   const isOne = runs.length > 1 ? derivation.isOneOf(runs) : isWithin;
-  const isRead = (await hasFewOthers(store, backfill, runs, isWithin)) ? isWithin : `${isWithin} AND ${isOne}`;
+  const isRead = (await hasFewOthers(store, backfill, runs, isWithin))
+    ? isWithin
+    : `${isWithin} AND ${isOne}`;
   const sql = `WITH updated AS (
     UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')}
     WHERE ${isRead} AND CASE WHEN ${isOne} THEN ${isOurs.join(' AND ')} END
