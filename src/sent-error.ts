@@ -25,11 +25,14 @@ export function toSent(error: unknown): SentError {
   return { code, texts, hint, cause: sentCause(cause) };
 }
 
-function sentCause(error: unknown): SentCause | undefined {
-  if (!(error instanceof Error)) return undefined;
+/** Maximum number of causes that are sent: an error may be its own. */
+const MAX_CAUSES = 10;
+
+function sentCause(error: unknown, depth = 1): SentCause | undefined {
+  if (!(error instanceof Error) || depth > MAX_CAUSES) return undefined;
   const { name, message, stack, cause } = error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-  return { name, message, stack, code, cause: sentCause(cause) };
+  return { name, message, stack, code, cause: sentCause(cause, depth + 1) };
 }
 
 /** Returns the error that another thread or process has sent. */

@@ -39,17 +39,22 @@ import { keyAt, keyOf, ledgerKeyOf } from './keys.js';
 /** Whether a row may be to blame for an error: a value out of range or malformed, a constraint, a trigger's RAISE. */
 const isRowError = (code: string): boolean => /^POSTGRES_(?:22|23|44|P0|09|38|39)[0-9A-Z]{3}$/.test(code);
 
+/** Maximum rows of a batch whose keys are texts: of the longest that an index holds, the ledger has room for so many. */
+const MAX_TEXT_KEYS = 10_000;
+
 /** Fills the next rows after the cursor. See the `Dialect`. */
 export const fillBatch: Dialect['fillBatch'] = async (store, backfill, asked) => {
   const rows = await rowSql(store, backfill);
-  const { cursor, limit, excludeSkips } = asked;
+  const { kind } = await keyOf(store, backfill);
+  const { cursor, excludeSkips } = asked;
+  const limit = kind === 'text' ? Math.min(asked.limit, MAX_TEXT_KEYS) : asked.limit;
   const whereUpTo = (last: Key): string =>
     `${rows.afterKey(cursor)} AND ${rows.upTo(last)} AND ${dueSql(backfill, rows, excludeSkips)}`;
   const watermark = await lastWithin(store, backfill, asked, whereUpTo(asked.watermark));
   // For a single row, read its key first: server errors do not name the row.
   const alone = limit === 1 ? await keyAt(store, backfill, whereUpTo(watermark)) : undefined;
   try {
-    const batch = await filled(store, backfill, rows, { ...asked, watermark }, whereUpTo);
+    const batch = await filled(store, backfill, rows, { ...asked, limit, watermark }, whereUpTo);
     return batch && { ...batch, isLast: batch.isLast && watermark === asked.watermark };
   } catch (error) {
     if (!isPostgresError(error) || !isRowError(error.code)) throw error;
