@@ -39,7 +39,7 @@ import { keyAt, keyOf, ledgerKeyOf } from './keys.js';
 /** Whether a row may be to blame for an error: a value out of range or malformed, a constraint, a trigger's RAISE. */
 const isRowError = (code: string): boolean => /^POSTGRES_(?:22|23|44|P0|09|38|39)[0-9A-Z]{3}$/.test(code);
 
-/** Maximum rows of a batch whose keys are texts: of the longest that an index holds, the ledger has room for so many. */
+/** Maximum rows per batch with text keys: the ledger has room for that number of the longest that an index can hold. */
 const MAX_TEXT_KEYS = 10_000;
 
 /** Fills the next rows after the cursor. See the `Dialect`. */
