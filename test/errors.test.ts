@@ -9,6 +9,7 @@ import { BackfillError, type ErrorCode } from '../src/index.js';
 import { expectRefusal, root, runCli, useFolder } from './support/cli.js';
 import { anError } from './support/errors.js';
 import { after, up } from './support/migrate.js';
+import { fromSent, toSent } from './support/pure.js';
 import { asAgentOs, insertAudits, withGeneratedStore } from './support/stores.js';
 
 const { SqliteError } = Database;
@@ -242,5 +243,16 @@ describe('what the command line tells of the contents of a store', () => {
       asAgentOs(path, (db) => db.exec(`UPDATE task_audits SET source_event_ts = '${SECRET} 3'`));
       await tell(path, ['verify'], ['down'], ['down']);
     });
+  });
+});
+
+describe('an error for another process', () => {
+  it('arrives with its causes, of which one may be its own', () => {
+    const inner = Object.assign(new RangeError('inner'), { code: 'SQLITE_FULL' });
+    inner.cause = inner;
+    const sent = toSent(new Error('outer', { cause: inner }));
+    const { cause } = fromSent(structuredClone(sent));
+    expect(cause).to.include({ name: 'Error', message: 'outer' });
+    expect((cause as Error).cause).to.include({ name: 'RangeError', message: 'inner', code: 'SQLITE_FULL' });
   });
 });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import {
   type BatchTiming,
+  defaultBatchRows,
   initialPace,
   nextPace,
   type PaceSettings,
@@ -200,5 +201,14 @@ describe('nextPace', () => {
     const full = paces(100, { name: 'full', seen: () => true });
     expect(pausedShare(full)).to.equal(0);
     expect(full.at(-1)?.rows).to.equal(5000);
+  });
+});
+
+describe('the default size of a batch', () => {
+  it('is larger on a server, unless the rows pass through `process`', () => {
+    const process = { reads: [], version: '1', derive: () => [] } as never;
+    expect(defaultBatchRows('lock', {})).to.equal(5000);
+    expect(defaultBatchRows('load', {})).to.equal(50_000);
+    expect(defaultBatchRows('load', { process })).to.equal(5000);
   });
 });

@@ -5,7 +5,7 @@ import { type DriverSettings, displayUrl } from '../db/postgres/settings.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { learnSecrets } from '../secrets.js';
-import { type Call, isPlain, readSettings } from './postgres-config.js';
+import { type Call, isPlain, readSettings, unfit } from './postgres-config.js';
 
 // Finds the store of an application in its own objects, by their members, without a dependency on their packages. Only settings are read:
 // no connection of the application is used.
@@ -184,24 +184,23 @@ const withSchemas = (address: PostgresAddress | undefined, searchPath: readonly 
 };
 
 /** Returns the search path that knex sets on each connection. */
-function searchPathOf(client: object, { what, code }: Call): readonly string[] | undefined {
+function searchPathOf(client: object, call: Call): readonly string[] | undefined {
   const given = member(client, 'searchPath');
   if (given === undefined || given === null || given === '') return undefined;
   const schemas: unknown[] = [given].flat();
   if (schemas.every((schema) => typeof schema === 'string')) return schemas;
-  throw new BackfillError(
-    code,
-    msg('Expected the setting `{option}` of the database in {what} to be {expected}', {
-      ...{ option: 'searchPath', what, expected: msg('a text') },
-    }),
-    msg('Set it as pg takes it, or leave it out'),
-  );
+  throw unfit('searchPath', msg('a text'), call);
 }
 
 /** Returns the absolute path of a file, and refuses a database in memory. */
-function filePath(path: unknown, { what }: Call): string {
+function filePath(path: unknown, call: Call): string {
   if (typeof path === 'string' && path !== '' && path !== ':memory:') return resolve(path);
-  throw new BackfillError(
+  throw notAFile(call);
+}
+
+/** Returns the error for a database that is in memory or temporary. */
+export const notAFile = ({ what }: Call): BackfillError =>
+  new BackfillError(
     'STORE_NOT_A_FILE',
     msg(
       'The connection passed to {what} is to a database in memory or a temporary one, which no second connection can open',
@@ -209,4 +208,3 @@ function filePath(path: unknown, { what }: Call): string {
     ),
     msg('Pass a connection to a file: new Database(PATH)'),
   );
-}

@@ -5,7 +5,7 @@ import { isPostgresError } from '../engine-errors.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import { learnSecrets } from '../secrets.js';
-import { addressFrom, isSource, storeOf } from './application.js';
+import { addressFrom, isSource, notAFile, storeOf } from './application.js';
 import type { Call, PostgresConfig } from './postgres-config.js';
 import type { Session } from './session.js';
 
@@ -78,16 +78,9 @@ const isConnection = (database: unknown): database is SqliteConnection =>
   'memory' in database &&
   typeof database.memory === 'boolean';
 
-function fileOf({ name, memory }: SqliteConnection, { what }: Call): string {
+function fileOf({ name, memory }: SqliteConnection, call: Call): string {
   if (!memory) return resolve(name);
-  throw new BackfillError(
-    'STORE_NOT_A_FILE',
-    msg(
-      'The connection passed to {what} is to a database in memory or a temporary one, which no second connection can open',
-      { what },
-    ),
-    msg('Pass a connection to a file: new Database(PATH)'),
-  );
+  throw notAFile(call);
 }
 
 /**

@@ -144,7 +144,8 @@ function tlsOf(ssl: unknown, call: Call): unknown {
   return options;
 }
 
-const unfit = (option: string, expected: Message, { what, code }: Call): BackfillError =>
+/** Returns the error for a setting of the wrong kind. */
+export const unfit = (option: string, expected: Message, { what, code }: Call): BackfillError =>
   new BackfillError(
     code,
     msg('Expected the setting `{option}` of the database in {what} to be {expected}', {

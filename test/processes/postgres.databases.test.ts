@@ -46,7 +46,10 @@ describe('a database of an application', () => {
 
   before(async function () {
     needServer(this);
-    if (!hasOpenssl) return this.skip();
+    if (!hasOpenssl) {
+      console.log('    skipped: without openssl no certificate can be made');
+      this.skip();
+    }
     const make = certificatesIn(folder.path);
     const known = make.authority('known');
     crt = `${known}.crt`;

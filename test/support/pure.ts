@@ -20,5 +20,7 @@ export * from '../../src/ledger/keys.js';
 export { english, msg } from '../../src/messages/message.js';
 export * from '../../src/option-table.js';
 export { type Option, type OptionTable, usualOf } from '../../src/options.js';
+/** Errors as data, for another process. */
+export { fromSent, toSent } from '../../src/sent-error.js';
 /** Timestamps, and what percentiles are made of them. */
 export * from '../../src/verify/times.js';
